@@ -1,0 +1,171 @@
+// Package sigver is a signaling server for Netflux groups: the place where peers
+// that want to be in one group find each other, and through which a peer that is
+// not yet a member exchanges with one member what the two need to open a channel
+// of their own. It is compatible with the original, the npm package sigver.
+//
+// The protocol is chapter SIG of SPEC.md. A [Server] is an http.Handler; to run
+// it by itself call [Server.Serve].
+package sigver
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/meshpair/meshpair/internal/signaling"
+	"github.com/meshpair/meshpair/internal/ws"
+)
+
+// A Server is a signaling server. Make one with [New].
+type Server struct {
+	cfg Config
+	ws  ws.Server
+
+	mu    sync.Mutex // guards the fields below; never held across I/O
+	core  *signaling.Core
+	armed bool // a timer for the core's next tick runs
+	addrs map[string]int
+	https map[*http.Server]struct{} // those of Serve, to be shut down
+	down  bool
+}
+
+// New returns a server with the limits of cfg.
+func New(cfg Config) *Server {
+	cfg = cfg.withDefaults()
+	s := &Server{
+		cfg: cfg,
+		core: signaling.New(signaling.Config{
+			MaxGroups:     cfg.MaxGroups,
+			MaxGroupPeers: cfg.MaxGroupPeers,
+			Rand:          rand.Uint32,
+		}),
+		addrs: make(map[string]int),
+		https: make(map[*http.Server]struct{}),
+	}
+	s.ws.Config = ws.Config{MaxMessage: cfg.MaxMessageSize, WriteTimeout: cfg.WriteTimeout}
+	s.ws.Serve = s.serve
+	return s
+}
+
+// Stats are figures of a server at one moment.
+type Stats struct {
+	Groups int // keys for which a peer is connected
+	Peers  int // connected peers, members and others
+}
+
+// Stats returns the server's figures.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{Groups: s.core.Groups(), Peers: s.core.Peers()}
+}
+
+// ServeHTTP upgrades a request to the WebSocket of one peer and serves it until
+// it ends. All of the request's path after the first slash is the key (SIG-1):
+// do not put a mux before the server that cleans paths, such as http.ServeMux,
+// unless keys are known to have no empty or dotted segments. Requests for
+// anything but a WebSocket get 426 (SIG-5); any origin may connect (SIG-4).
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	addr := addrKey(r.RemoteAddr)
+	if !s.acquire(addr) { // SIG-44
+		s.cfg.Logger.Warn("too many connections from one address", "remote", r.RemoteAddr, "limit", s.cfg.MaxPerAddr)
+		http.Error(w, "too many connections from this address", http.StatusTooManyRequests)
+		return
+	}
+	defer s.release(addr)
+	s.ws.ServeHTTP(w, r)
+}
+
+// Shutdown closes all peers with 1001 (SIG-40), refuses new ones, and waits for
+// the connections to end. When ctx ends first it drops the rest and returns the
+// context's error. Calls of [Server.Serve] return then.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.down = true
+	servers := s.https
+	s.https = make(map[*http.Server]struct{})
+	s.mu.Unlock()
+	for h := range servers {
+		h.Close() // the listener, and what is not upgraded yet; no peer
+	}
+	return s.ws.Shutdown(ctx)
+}
+
+// addrKey is what the limit of connections per address counts by.
+func addrKey(remote string) string {
+	a, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return remote // not TCP: a test, or a listener of the user's own
+	}
+	ip := a.Addr().Unmap()
+	if ip.Is6() {
+		// One subscriber commonly has a whole /64 to choose addresses from.
+		if p, err := ip.WithZone("").Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return ip.String()
+}
+
+func (s *Server) acquire(addr string) bool {
+	if s.cfg.MaxPerAddr <= 0 {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.addrs[addr] >= s.cfg.MaxPerAddr {
+		return false
+	}
+	s.addrs[addr]++
+	return true
+}
+
+func (s *Server) release(addr string) {
+	if s.cfg.MaxPerAddr <= 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.addrs[addr]--; s.addrs[addr] == 0 {
+		delete(s.addrs, addr)
+	}
+}
+
+// do carries out the actions of one step of the core. The caller holds s.mu.
+func (s *Server) do(actions []signaling.Action) {
+	var slow []*conn
+	for i := range actions {
+		c := actions[i].To.Handle.(*conn)
+		if !c.carryOut(&actions[i], s.cfg.SendQueueSize) {
+			slow = append(slow, c)
+		}
+	}
+	for _, c := range slow {
+		s.do(s.core.Expel(c.peer, closePolicy, "you do not read what you are sent")) // SIG-46
+	}
+}
+
+// arm starts the timer for the next heartbeat, unless it runs already. It may
+// come too early, if the peer that it was for has gone, never too late. The
+// caller holds s.mu.
+func (s *Server) arm() {
+	next, ok := s.core.Next()
+	if s.armed || !ok {
+		return
+	}
+	s.armed = true
+	time.AfterFunc(time.Until(next), s.tick)
+}
+
+func (s *Server) tick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.armed = false
+	s.do(s.core.Tick(time.Now()))
+	s.arm()
+}
+
+var _ http.Handler = (*Server)(nil)
