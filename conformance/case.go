@@ -1,0 +1,124 @@
+// Package conformance is a suite of test cases for implementations of SPEC.md.
+//
+// Each [Case] has a stable id and names the requirements that it checks. The
+// suite judges by what it sees on the wire, with a WebSocket client and a codec
+// of its own: it shares no code with the implementation that it comes with.
+//
+// To run it on another signaling server:
+//
+//	go test github.com/meshpair/meshpair/conformance -sigver ws://HOST:PORT
+package conformance
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// A Level tells how strictly a case's requirements are meant.
+type Level int
+
+// The levels of RFC 2119.
+const (
+	Must Level = iota
+	Should
+)
+
+func (l Level) String() string {
+	if l == Should {
+		return "SHOULD"
+	}
+	return "MUST"
+}
+
+// A Case is one test.
+type Case struct {
+	ID           string   // "SIG-7/text", stable; the chapter's name comes first
+	Requirements []string // ids in SPEC.md
+	Level        Level
+	Sentence     string // what is tested, in words
+	run          func(*run)
+}
+
+// A Target is the implementation under test.
+type Target struct {
+	// Signaling is the URL of a signaling server without a key, ws://HOST:PORT.
+	// The server may be in use: each case takes keys of its own.
+	Signaling string
+}
+
+// A Failure says how an implementation differs from what is required.
+type Failure struct {
+	What     string // where the case was, in words
+	Expected string
+	Actual   string
+}
+
+func (f *Failure) Error() string {
+	return fmt.Sprintf("%s\nExpected: %s\nActual:   %s", f.What, f.Expected, f.Actual)
+}
+
+// A Result is the outcome of one case.
+type Result struct {
+	Case    *Case
+	Failure *Failure // nil if the case passed
+	Time    time.Duration
+}
+
+func (r Result) String() string {
+	c := r.Case
+	verdict := "pass"
+	if r.Failure != nil {
+		verdict = "FAIL"
+	}
+	s := fmt.Sprintf("%s  %s  %s (%s, %s)", verdict, c.ID, c.Sentence, c.Level, strings.Join(c.Requirements, " "))
+	if r.Failure != nil {
+		s += "\n      " + strings.ReplaceAll(r.Failure.Error(), "\n", "\n      ")
+	}
+	return s
+}
+
+// Run runs the case on a target and judges it.
+func (c *Case) Run(target Target) Result {
+	begin := time.Now()
+	r := &run{target: target, prefix: "/" + randomName()}
+	failure := r.do(c.run)
+	return Result{c, failure, time.Since(begin)}
+}
+
+// A run is a case under way. Its methods, and those of its peers, end it by a
+// panic with a *Failure.
+type run struct {
+	target Target
+	prefix string // of the request targets of this run
+	peers  []*peer
+}
+
+func (r *run) do(f func(*run)) (failure *Failure) {
+	defer func() {
+		for _, p := range r.peers {
+			p.conn.Close()
+		}
+		switch e := recover().(type) {
+		case nil:
+		case *Failure:
+			failure = e
+		default:
+			panic(e)
+		}
+	}()
+	f(r)
+	return nil
+}
+
+// fail ends the run.
+func (r *run) fail(what, expected, actual string) {
+	panic(&Failure{what, expected, actual})
+}
+
+// expect ends the run unless a condition holds.
+func (r *run) expect(ok bool, what, expected string, actual any) {
+	if !ok {
+		r.fail(what, expected, fmt.Sprint(actual))
+	}
+}

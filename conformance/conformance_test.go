@@ -1,0 +1,195 @@
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshpair/meshpair/sigver"
+)
+
+var sigverURL = flag.String("sigver", "", "`URL` of a signaling server to test instead of this implementation, ws://HOST:PORT")
+
+const transcripts = "../testdata/transcripts/signaling"
+
+// TestMain lets more cases run at a time than there are processors: most of them
+// wait for a timer of the protocol, not for a processor.
+func TestMain(m *testing.M) {
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		f.Value.Set("24")
+	}
+	os.Exit(m.Run())
+}
+
+func allSignaling(t *testing.T) []*Case {
+	t.Helper()
+	fromFiles, err := TranscriptCases(transcripts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Concat(SignalingCases(), fromFiles)
+}
+
+// startSigver runs our server on loopback.
+func startSigver(t *testing.T) string {
+	t.Helper()
+	s := sigver.New(sigver.Config{Logger: slog.New(slog.DiscardHandler)})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		s.Shutdown(ctx)
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return "ws://" + l.Addr().String()
+}
+
+// TestSigver runs chapter SIG on this implementation, or on another one.
+func TestSigver(t *testing.T) {
+	t.Parallel()
+	target := Target{Signaling: *sigverURL}
+	if target.Signaling == "" {
+		target.Signaling = startSigver(t)
+	}
+	for _, c := range allSignaling(t) {
+		t.Run(c.ID, func(t *testing.T) {
+			t.Parallel()
+			if r := c.Run(target); r.Failure != nil {
+				t.Error(r)
+			}
+		})
+	}
+}
+
+// TestCaseIDs checks that the ids are unique and that the requirements exist.
+func TestCaseIDs(t *testing.T) {
+	spec := readSpec(t)
+	seen := make(map[string]bool)
+	for _, c := range allSignaling(t) {
+		if seen[c.ID] || c.Sentence == "" || len(c.Requirements) == 0 {
+			t.Errorf("%s is there twice, or lacks a sentence or requirements", c.ID)
+		}
+		seen[c.ID] = true
+		for _, id := range c.Requirements {
+			if !strings.Contains(spec, "**"+id+"**") {
+				t.Errorf("%s names %s, which SPEC.md does not have", c.ID, id)
+			}
+		}
+	}
+}
+
+// TestEveryRequirementHasATest looks for the id of each requirement of SPEC.md in
+// the tests and cases of this repository.
+func TestEveryRequirementHasATest(t *testing.T) {
+	ids := regexp.MustCompile(`\*\*([A-Z]{3}-[0-9]+)\*\*`).FindAllStringSubmatch(readSpec(t), -1)
+	if len(ids) == 0 {
+		t.Fatal("SPEC.md has no requirement")
+	}
+	text := testText(t)
+	seen := make(map[string]bool)
+	for _, m := range ids {
+		id := m[1]
+		if seen[id] {
+			t.Errorf("SPEC.md has %s twice", id)
+		}
+		seen[id] = true
+		if reason, ok := untested[id]; ok {
+			t.Logf("%s is not tested: %s", id, reason)
+		} else if !regexp.MustCompile(`\b` + id + `\b`).MatchString(text) {
+			t.Errorf("no test names %s", id)
+		}
+	}
+	for id := range untested {
+		if !seen[id] {
+			t.Errorf("%s is listed as untested, but SPEC.md does not have it", id)
+		}
+	}
+}
+
+// untested are the requirements without a test, with the reason.
+var untested = map[string]string{
+	"SIG-13": "binds clients; this repository has none yet",
+	"SIG-25": "binds clients; this repository has none yet",
+	"SIG-39": "binds clients; this repository has none yet",
+	"SIG-41": "binds clients; this repository has none yet",
+	"WIR-15": "binds extensions; there is none yet",
+}
+
+func readSpec(t *testing.T) string {
+	t.Helper()
+	spec, err := os.ReadFile("../SPEC.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(spec)
+}
+
+// testText returns all tests, transcripts and cases of the repository.
+func testText(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() && (name == "node_modules" || name == ".git") {
+			return filepath.SkipDir
+		}
+		isCase := filepath.Dir(path) == filepath.Join("..", "conformance") && strings.HasSuffix(name, ".go") && name != "conformance_test.go"
+		if isCase || strings.HasSuffix(name, "_test.go") && name != "conformance_test.go" {
+			data, err := os.ReadFile(path)
+			b.Write(data)
+			return err
+		}
+		if filepath.Dir(path) == filepath.Join("..", "testdata", "transcripts", "signaling") {
+			data, err := os.ReadFile(path)
+			b.Write(data)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// expectations are the cases that an original fails, by the deviation that
+// SPEC.md names.
+func expectations(t *testing.T, file string) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("originals", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all struct{ Fails map[string]string }
+	if err := json.Unmarshal(data, &all); err != nil {
+		t.Fatal(err)
+	}
+	spec := readSpec(t)
+	for id, dev := range all.Fails {
+		if !strings.Contains(spec, "| "+dev+" |") {
+			t.Errorf("%s: %s is to fail by %s, which SPEC.md does not have", file, id, dev)
+		}
+	}
+	return all.Fails
+}

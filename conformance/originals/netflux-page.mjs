@@ -1,0 +1,127 @@
+// A driver for the original: one unmodified Netflux page in Chromium, steered by
+// JSON lines on standard input and answering by JSON lines on standard output.
+//
+//   node netflux-page.mjs [BROWSER-ENDPOINT]
+//
+// Without an endpoint, which browser.mjs prints, it starts a browser of its own.
+import { createRequire } from 'node:module'
+import { createInterface } from 'node:readline'
+import puppeteer from 'puppeteer-core'
+import { launch } from './browser.mjs'
+
+const bundle = createRequire(import.meta.url).resolve('netflux').replace(/[^/]+$/, 'netflux.browser.es5.umd.js')
+
+const emit = (event) => process.stdout.write(JSON.stringify(event) + '\n')
+
+// What runs in the page: the commands, on top of the original's public API.
+function install(emit) {
+  const states = ['JOINING', 'JOINED', 'LEFT']
+  const signalingStates = ['CONNECTING', 'OPEN', 'CHECKING', 'CLOSED', 'CHECKED']
+  const toBytes = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))
+  const toBase64 = (bytes) => {
+    let s = ''
+    for (let i = 0; i < bytes.length; i += 32768) {
+      s += String.fromCharCode(...bytes.subarray(i, i + 32768))
+    }
+    return btoa(s)
+  }
+  const payload = (cmd) => (cmd.base64 !== undefined ? toBytes(cmd.base64) : cmd.text)
+  let group
+  let waiting = [] // for a state: {state, resolve}
+  const reach = (state) =>
+    new Promise((resolve) => {
+      if (states[group.state] === state) {
+        resolve()
+      } else {
+        waiting.push({ state, resolve })
+      }
+    })
+  const commands = {
+    async join({ signaling, key, ice, autoRejoin = true }) {
+      group = new window.netflux.WebGroup({
+        signalingServer: signaling,
+        rtcConfiguration: { iceServers: ice || [] },
+        autoRejoin,
+      })
+      group.onStateChange = (s) => {
+        emit({ event: 'state', state: states[s] })
+        waiting = waiting.filter((w) => (w.state === states[s] ? w.resolve() : true))
+      }
+      group.onSignalingStateChange = (s) => emit({ event: 'signaling', state: signalingStates[s] })
+      group.onMemberJoin = (id) => emit({ event: 'join', member: id })
+      group.onMemberLeave = (id) => emit({ event: 'leave', member: id })
+      group.onMessage = (id, data) =>
+        emit(
+          typeof data === 'string'
+            ? { event: 'message', from: id, text: data }
+            : { event: 'message', from: id, base64: toBase64(data) }
+        )
+      group.join(key)
+      await reach('JOINED')
+    },
+    send: async (cmd) => group.send(payload(cmd)),
+    sendTo: async (cmd) => group.sendTo(cmd.to, payload(cmd)),
+    invite: async ({ url }) => group.invite(url),
+    status: async () => ({
+      event: 'status',
+      state: states[group.state],
+      signaling: signalingStates[group.signalingState],
+      id: group.myId,
+      group: group.id,
+      key: group.key,
+      members: group.members,
+      neighbors: group.neighbors,
+    }),
+    async leave() {
+      group.leave()
+      await reach('LEFT')
+    },
+  }
+  window.command = async (cmd) => {
+    if (!Object.hasOwn(commands, cmd.cmd)) {
+      throw new Error(`unknown command ${cmd.cmd}`)
+    }
+    if (!group && cmd.cmd !== 'join') {
+      throw new Error('not joined')
+    }
+    return (await commands[cmd.cmd](cmd)) || { event: 'ok' }
+  }
+}
+
+const endpoint = process.argv[2]
+const own = endpoint ? undefined : await launch()
+const browser = own ? own.browser : await puppeteer.connect({ browserWSEndpoint: endpoint, protocolTimeout: 120_000 })
+// A window of its own keeps the page visible: the original leaves when hidden.
+const context = await browser.createBrowserContext()
+const page = await context.newPage()
+page.on('console', (m) => process.stderr.write(`page: ${m.text()}\n`))
+page.on('pageerror', (e) => process.stderr.write(`page error: ${e.message}\n`))
+await page.exposeFunction('meshpairEmit', emit)
+await page.addScriptTag({ path: bundle })
+await page.evaluate(`(${install})(window.meshpairEmit)`)
+emit({ event: 'ready' })
+
+const running = new Set()
+for await (const line of createInterface({ input: process.stdin })) {
+  let cmd
+  try {
+    cmd = JSON.parse(line)
+  } catch (err) {
+    emit({ event: 'error', message: `malformed line: ${err.message}` })
+    continue
+  }
+  const done = page
+    .evaluate((c) => window.command(c), cmd)
+    .catch((err) => ({ event: 'error', message: err.message }))
+    .then((answer) => emit(cmd.n === undefined ? answer : { ...answer, n: cmd.n }))
+    .finally(() => running.delete(done))
+  running.add(done)
+}
+await page.evaluate(() => window.command({ cmd: 'leave' })).catch(() => {})
+await page.close()
+if (own) {
+  await own.close()
+} else {
+  await context.close()
+  await browser.disconnect()
+}

@@ -1,0 +1,84 @@
+package conformance
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/meshpair/meshpair/internal/need"
+)
+
+// startOriginalSigver runs npm sigver in a process of its own.
+func startOriginalSigver(t *testing.T) string {
+	t.Helper()
+	cmd := exec.Command("node", "node_modules/sigver/dist/server.js", "-h", "127.0.0.1", "-p", "0")
+	cmd.Dir = need.Originals(t)
+	if testing.Verbose() {
+		cmd.Stderr = os.Stderr
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	addr := make(chan string, 1)
+	go func() {
+		defer close(addr)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if m := regexp.MustCompile(`listening on (\S+)`).FindStringSubmatch(lines.Text()); m != nil {
+				addr <- m[1]
+			}
+		}
+	}()
+	select {
+	case a := <-addr:
+		if a != "" {
+			return "ws://" + a
+		}
+	case <-time.After(30 * time.Second):
+	}
+	t.Fatal("npm sigver does not start")
+	return ""
+}
+
+// TestOriginalSigver runs chapter SIG, the transcripts included, on npm sigver
+// 20.1.0: the same script drives both servers, and the answers are the same,
+// except for deviations that SPEC.md names. Such a case, which may end the
+// process, has one of its own.
+func TestOriginalSigver(t *testing.T) {
+	t.Parallel()
+	fails := expectations(t, "sigver-20.1.0.json")
+	shared := Target{Signaling: startOriginalSigver(t)}
+	for _, c := range allSignaling(t) {
+		deviation, expected := fails[c.ID]
+		delete(fails, c.ID)
+		t.Run(c.ID, func(t *testing.T) {
+			t.Parallel()
+			target := shared
+			if expected {
+				target.Signaling = startOriginalSigver(t)
+			}
+			r := c.Run(target)
+			switch {
+			case r.Failure != nil && !expected:
+				t.Error(r)
+			case r.Failure == nil && expected:
+				t.Errorf("%s passes: take %s out of originals/sigver-20.1.0.json", c.ID, deviation)
+			case expected:
+				t.Logf("fails as %s says: %v", deviation, r.Failure)
+			}
+		})
+	}
+	for id := range fails {
+		t.Errorf("there is no case %s, of which originals/sigver-20.1.0.json says that it fails", id)
+	}
+}
