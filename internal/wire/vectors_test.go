@@ -124,7 +124,7 @@ func TestVectorsCoverEverySchema(t *testing.T) {
 	}
 }
 
-// TestGoodVectors: WIR-1 to WIR-8, WIR-14.
+// TestGoodVectors: WIR-1, WIR-2, WIR-3, WIR-4, WIR-5, WIR-6, WIR-7, WIR-8, WIR-14.
 func TestGoodVectors(t *testing.T) {
 	for _, v := range vectors(t).Good {
 		t.Run(v.Schema+"/"+v.Name, func(t *testing.T) {
@@ -188,7 +188,7 @@ var errorClasses = map[string]error{
 	"utf8":      ErrUTF8,
 }
 
-// TestFailingVectors: WIR-5, WIR-8 to WIR-13.
+// TestFailingVectors: WIR-5, WIR-8, WIR-9, WIR-10, WIR-11, WIR-12, WIR-13.
 func TestFailingVectors(t *testing.T) {
 	for _, v := range vectors(t).Failing {
 		t.Run(v.Schema+"/"+v.Name, func(t *testing.T) {
