@@ -30,6 +30,17 @@ func TestOriginalPages(t *testing.T) {
 	t.Run("five", func(t *testing.T) { meet(t, pages, url, "it's a room") })
 }
 
+// TestChatPage opens the page that README tells to try, in two windows.
+func TestChatPage(t *testing.T) {
+	dir := need.Originals(t)
+	need.Chromium(t)
+	cmd := exec.Command("node", "chat.mjs", startSigver(t))
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "each heard the other") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // startPages starts a browser and n pages with the original in it.
 func startPages(t *testing.T, n int) []*driver.Peer {
 	t.Helper()

@@ -1,11 +1,10 @@
 package sigver
 
 import (
-	"encoding/binary"
 	"errors"
-	"log/slog"
+	"net/http"
 	"os"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/meshpair/meshpair/internal/signaling"
@@ -13,74 +12,65 @@ import (
 	"github.com/meshpair/meshpair/internal/ws"
 )
 
-// closePolicy is the WebSocket close code for breaking a rule that no other
-// code stands for.
-const closePolicy = 1008
-
-// A conn is the connection of one peer. Its goroutine, which is that of the HTTP
-// request, reads; what it is to be sent waits in a queue that a second goroutine
-// writes, which exists only while there is something to write: an idle
-// connection costs one goroutine, and a peer that reads slowly delays nobody.
+// A conn is the connection of one peer. One goroutine reads it; what others have
+// to send to it is posted to its queue, so that a peer that reads slowly delays
+// nobody (SIG-46).
 type conn struct {
 	ws   *ws.Conn
-	log  *slog.Logger
 	peer *signaling.Peer
-
-	mu      sync.Mutex // never held across I/O
-	queue   *outbox    // messages to be written; nil when there are none
-	closing *closing   // to be sent after them
-	writing bool       // the writing goroutine exists
+	due  flushes // what this peer's messages have brought about; owned by the reading goroutine
 }
 
-type closing struct {
-	code   int
-	reason string
-}
+// flushes are connections to which something was posted that is still to be sent.
+type flushes []*ws.Conn
 
-// An outbox holds encoded messages, each after its length in 4 bytes.
-type outbox struct{ b []byte }
-
-var outboxes = sync.Pool{New: func() any { return new(outbox) }}
-
-// maxPooled keeps an outbox that was large once from staying large.
-const maxPooled = 16 << 10
-
-func (o *outbox) free() {
-	if cap(o.b) <= maxPooled {
-		o.b = o.b[:0]
-		outboxes.Put(o)
+func (f *flushes) add(c *ws.Conn) {
+	if !slices.Contains(*f, c) {
+		*f = append(*f, c)
 	}
 }
 
-// append adds a message.
-func (o *outbox) append(m *wire.Signaling) {
-	start := len(o.b)
-	o.b = m.Append(append(o.b, 0, 0, 0, 0))
-	binary.BigEndian.PutUint32(o.b[start:], uint32(len(o.b)-start-4))
+func (f *flushes) flush() {
+	for _, c := range *f {
+		c.Flush()
+	}
+	clear(*f)
+	*f = (*f)[:0]
 }
 
+// maxDue is how many connections may wait for a peer to stop sending before they
+// get what it sent.
+const maxDue = 16
+
 // serve is the life of one peer.
-func (s *Server) serve(w *ws.Conn) {
-	log := s.cfg.Logger.With("remote", w.RemoteAddr())
-	key, favored := target(w.Request())
-	c := &conn{ws: w, log: log}
-	if err := s.open(c, key, favored); err != nil {
+func (s *Server) serve(w *ws.Conn, r *http.Request) {
+	defer s.release(addrKey(w.RemoteAddr()))
+	c := &conn{ws: w}
+	// Of messages that came together, what they bring about is sent together.
+	w.OnWait(c.due.flush)
+	if err := s.open(c, r); err != nil {
 		code := signaling.CloseCode(err)
 		if code == signaling.CloseLimit {
-			log.Warn("peer refused", "reason", err)
+			s.cfg.Logger.Warn("peer refused", "remote", w.RemoteAddr(), "reason", err)
 		}
 		w.Close(code, err.Error()) // SIG-2, SIG-43
 		return
 	}
-	log.Debug("peer connected", "favored", favored)
+	defer s.gone(c)
 	err := s.receive(c)
-	s.mu.Lock()
-	s.do(s.core.Gone(c.peer))
-	s.mu.Unlock()
-	log.Debug("peer gone", "reason", err)
+	s.cfg.Logger.Debug("peer gone", "remote", w.RemoteAddr(), "reason", err)
 }
 
-func (s *Server) open(c *conn, key string, favored bool) error {
+// gone takes a peer whose connection has ended out of the core.
+func (s *Server) gone(c *conn) {
+	s.mu.Lock()
+	s.do(s.core.Gone(c.peer), &c.due)
+	s.mu.Unlock()
+	c.due.flush()
+}
+
+func (s *Server) open(c *conn, r *http.Request) error {
+	key, favored := target(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, err := s.core.Open(time.Now(), key, favored)
@@ -103,7 +93,7 @@ func (s *Server) receive(c *conn) error {
 		kind, data, err := c.ws.Read()
 		if err != nil {
 			if first && errors.Is(err, os.ErrDeadlineExceeded) {
-				c.ws.Close(closePolicy, "no message within "+s.cfg.FirstMessageTimeout.String()) // SIG-45
+				c.ws.Close(ws.ClosePolicy, "no message within "+s.cfg.FirstMessageTimeout.String()) // SIG-45
 			}
 			return err
 		}
@@ -111,6 +101,9 @@ func (s *Server) receive(c *conn) error {
 			c.ws.SetReadDeadline(time.Time{})
 		}
 		s.message(c, kind, data)
+		if len(c.due) >= maxDue {
+			c.due.flush()
+		}
 	}
 }
 
@@ -126,81 +119,36 @@ func (s *Server) message(c *conn, kind ws.Kind, data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if bad != "" {
-		s.do(s.core.Expel(c.peer, signaling.CloseMessage, bad))
+		s.do(s.core.Expel(c.peer, signaling.CloseMessage, bad), &c.due)
 		return
 	}
-	s.do(s.core.Receive(c.peer, &m))
+	s.do(s.core.Receive(c.peer, &m), &c.due)
 }
 
-// carryOut queues what an action asks for. It reports false, and forgets what
-// was queued, if more would wait than may.
-func (c *conn) carryOut(a *signaling.Action, limit int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing != nil {
-		return true
-	}
-	if a.Kind == signaling.Close {
-		c.closing = &closing{a.Code, a.Reason}
-	} else {
-		if c.queue == nil {
-			c.queue = outboxes.Get().(*outbox)
-		}
-		c.queue.append(&a.Message)
-		if len(c.queue.b) > limit { // SIG-46
-			c.queue.free()
-			c.queue = nil
-			return false
-		}
-	}
-	if !c.writing {
-		c.writing = true
-		go c.write()
-	}
-	return true
-}
-
-// write writes what is queued, and ends when there is nothing more.
-func (c *conn) write() {
-	for {
-		queue, closing := c.take()
-		if queue != nil {
-			err := c.writeAll(queue.b)
-			queue.free()
-			if err != nil {
-				// The reading goroutine sees the dead connection too.
-				c.ws.Abort()
-			}
+// do carries out the actions of one step of the core: what is to be sent is
+// posted, and the connections are added to those to flush. The caller holds s.mu.
+func (s *Server) do(actions []signaling.Action, due *flushes) {
+	var slow []*conn
+	for i := range actions {
+		a := &actions[i]
+		c := a.To.Handle.(*conn)
+		if a.Kind == signaling.Close {
+			go s.close(c, a.Code, a.Reason)
 			continue
 		}
-		if closing != nil {
-			c.log.Debug("closing peer", "code", closing.code, "reason", closing.reason)
-			c.ws.Close(closing.code, closing.reason)
+		s.scratch = a.Message.Append(s.scratch[:0])
+		if err := c.ws.Post(ws.Binary, s.scratch); errors.Is(err, ws.ErrQueueFull) {
+			slow = append(slow, c)
 		}
-		return
+		due.add(c.ws)
+	}
+	for _, c := range slow { // SIG-46
+		s.do(s.core.Expel(c.peer, ws.ClosePolicy, "you do not read what you are sent"), due)
 	}
 }
 
-// take returns what is to be written next: messages, or else a closing, or else
-// nothing, in which case the writing goroutine must end.
-func (c *conn) take() (*outbox, *closing) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	queue := c.queue
-	c.queue = nil
-	if queue == nil && c.closing == nil {
-		c.writing = false
-	}
-	return queue, c.closing
-}
-
-func (c *conn) writeAll(b []byte) error {
-	for len(b) > 0 {
-		n := 4 + binary.BigEndian.Uint32(b)
-		if err := c.ws.Write(ws.Binary, b[4:n]); err != nil {
-			return err
-		}
-		b = b[n:]
-	}
-	return nil
+// close says goodbye to a peer that the core has let go.
+func (s *Server) close(c *conn, code int, reason string) {
+	s.cfg.Logger.Debug("closing peer", "remote", c.ws.RemoteAddr(), "code", code, "reason", reason)
+	c.ws.Close(code, reason)
 }

@@ -24,12 +24,13 @@ type Server struct {
 	cfg Config
 	ws  ws.Server
 
-	mu    sync.Mutex // guards the fields below; never held across I/O
-	core  *signaling.Core
-	armed bool // a timer for the core's next tick runs
-	addrs map[string]int
-	https map[*http.Server]struct{} // those of Serve, to be shut down
-	down  bool
+	mu      sync.Mutex // guards the fields below; never held across I/O
+	core    *signaling.Core
+	scratch []byte // for encoding
+	armed   bool   // a timer for the core's next tick runs
+	addrs   map[string]int
+	https   map[*http.Server]struct{} // those of Serve, to be shut down
+	down    bool
 }
 
 // New returns a server with the limits of cfg.
@@ -45,7 +46,7 @@ func New(cfg Config) *Server {
 		addrs: make(map[string]int),
 		https: make(map[*http.Server]struct{}),
 	}
-	s.ws.Config = ws.Config{MaxMessage: cfg.MaxMessageSize, WriteTimeout: cfg.WriteTimeout}
+	s.ws.Config = ws.Config{MaxMessage: cfg.MaxMessageSize, MaxQueue: cfg.SendQueueSize, WriteTimeout: cfg.WriteTimeout}
 	s.ws.Serve = s.serve
 	return s
 }
@@ -75,8 +76,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many connections from this address", http.StatusTooManyRequests)
 		return
 	}
-	defer s.release(addr)
-	s.ws.ServeHTTP(w, r)
+	served := false
+	defer func() {
+		if !served { // else serve does so at its end
+			s.release(addr)
+		}
+	}()
+	served = s.ws.Upgrade(w, r)
 }
 
 // Shutdown closes all peers with 1001 (SIG-40), refuses new ones, and waits for
@@ -134,20 +140,6 @@ func (s *Server) release(addr string) {
 	}
 }
 
-// do carries out the actions of one step of the core. The caller holds s.mu.
-func (s *Server) do(actions []signaling.Action) {
-	var slow []*conn
-	for i := range actions {
-		c := actions[i].To.Handle.(*conn)
-		if !c.carryOut(&actions[i], s.cfg.SendQueueSize) {
-			slow = append(slow, c)
-		}
-	}
-	for _, c := range slow {
-		s.do(s.core.Expel(c.peer, closePolicy, "you do not read what you are sent")) // SIG-46
-	}
-}
-
 // arm starts the timer for the next heartbeat, unless it runs already. It may
 // come too early, if the peer that it was for has gone, never too late. The
 // caller holds s.mu.
@@ -161,11 +153,13 @@ func (s *Server) arm() {
 }
 
 func (s *Server) tick() {
+	var due flushes
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.armed = false
-	s.do(s.core.Tick(time.Now()))
+	s.do(s.core.Tick(time.Now()), &due)
 	s.arm()
+	s.mu.Unlock()
+	due.flush()
 }
 
 var _ http.Handler = (*Server)(nil)

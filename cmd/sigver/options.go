@@ -56,9 +56,6 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return o, errUsage
 	}
 	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return o, errUsage
-		}
 		return o, err
 	}
 	if version {
@@ -73,15 +70,19 @@ func both(f *flag.FlagSet, p *string, short, long, value, text string) {
 	f.StringVar(p, long, value, text)
 }
 
-// asksHelp reports whether -h, which takes an address, stands without one, as it
-// does where help is wanted.
+// asksHelp reports whether help is wanted: by -help, or by -h, which takes an
+// address, without one.
 func asksHelp(args []string) bool {
 	for i, a := range args {
-		if a == "--" {
+		switch a {
+		case "--":
 			return false
-		}
-		if (a == "-h" || a == "--h") && (i+1 == len(args) || strings.HasPrefix(args[i+1], "-")) {
+		case "-help", "--help":
 			return true
+		case "-h", "--h":
+			if i+1 == len(args) || strings.HasPrefix(args[i+1], "-") {
+				return true
+			}
 		}
 	}
 	return false

@@ -30,7 +30,7 @@ func Missing(t testing.TB, what string) {
 func Originals(t testing.TB) string {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
-		Missing(t, "Node.js 20 or later, as the command node")
+		Missing(t, "Node.js 18 or later, as the command node")
 	}
 	_, file, _, _ := runtime.Caller(0)
 	dir := filepath.Join(filepath.Dir(file), "..", "..", "conformance", "originals")

@@ -27,7 +27,7 @@ var echoServers = []struct {
 	name    string
 	handler http.Handler
 }{
-	{"ours", &Server{Serve: echo}},
+	{"ours", &Server{Serve: func(c *Conn, _ *http.Request) { echo(c) }}},
 	{"bare", websocket.Server{Handler: bareEcho}},
 }
 

@@ -35,10 +35,11 @@ func validCode(code int) bool {
 	}
 }
 
-// Close says goodbye: it sends a close frame with the code and the reason, makes later Writes fail, and waits for the
-// peer's close frame for Config.CloseTimeout. A goroutine in Read goes on to do the waiting, and then returns its
-// error; messages that still arrive are discarded. When Close returns, TCP is closed. A Write in progress is waited
-// for, so all this takes Config.WriteTimeout twice and Config.CloseTimeout twice at most; Abort cuts it short.
+// Close says goodbye: it sends a close frame with the code and the reason, makes later Writes and Posts fail, and waits
+// for the peer's close frame for Config.CloseTimeout. A goroutine in Read goes on to do the waiting, and then returns its
+// error; messages that still arrive are discarded. When Close returns, TCP is closed. What is being sent is waited for,
+// and what is queued goes before the close frame, so all this takes Config.WriteTimeout twice and Config.CloseTimeout
+// twice at most; Abort cuts it short.
 //
 // Of the reason as many whole characters are sent as fit 123 bytes. The code must be one that may be sent, which is
 // 1000 to 1014 but for 1004, 1005 and 1006, or 3000 to 4999; else nothing is done and an error returned.
@@ -126,6 +127,7 @@ func (c *Conn) closedByPeer(payload []byte) error {
 // violated tells the peer how it broke the protocol, closes TCP and returns what Read returns.
 func (c *Conn) violated(p *ProtocolError) error {
 	c.closing.Store(true)
+	c.mayWait()
 	c.sendClose(closePayload(p.Code, p.Reason))
 	c.drain()
 	return p

@@ -5,6 +5,7 @@ import "time"
 // Defaults of [Config].
 const (
 	DefaultMaxMessage   = 1 << 20
+	DefaultMaxQueue     = 1 << 20
 	DefaultWriteTimeout = 10 * time.Second
 	DefaultCloseTimeout = 5 * time.Second
 )
@@ -16,9 +17,13 @@ type Config struct {
 	// that is [ErrTooBig]. It does not bound what Write sends.
 	MaxMessage int
 
-	// WriteTimeout is how long sending one message, pong or close frame may take; by default 10 s. Over plain TCP it
-	// may be up to a quarter longer, which saves setting a timer for every message. After it the connection is
-	// aborted, since the peer may have received half a frame.
+	// MaxQueue is how many bytes may wait for the network after Post, by default 1 MiB. Each message counts for a few
+	// bytes more than it has.
+	MaxQueue int
+
+	// WriteTimeout is how long sending one message, pong or close frame may take, together with all that was queued
+	// before it; by default 10 s. Over plain TCP it may be up to a quarter longer, which saves setting a timer for
+	// every message. After it the connection is aborted, since the peer may have received half a frame.
 	WriteTimeout time.Duration
 
 	// CloseTimeout is how long the peer may take to answer a close frame, and, after it broke the protocol, to end
@@ -30,6 +35,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.MaxMessage <= 0 {
 		c.MaxMessage = DefaultMaxMessage
+	}
+	if c.MaxQueue <= 0 {
+		c.MaxQueue = DefaultMaxQueue
 	}
 	if c.WriteTimeout <= 0 {
 		c.WriteTimeout = DefaultWriteTimeout

@@ -3,9 +3,9 @@ package ws
 import (
 	"bufio"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/websocket"
@@ -26,29 +26,35 @@ const (
 // returned an error the TCP connection is closed, but for the error of a deadline set with SetReadDeadline: then, and
 // whenever Read is not called to its end, Close or Abort must be called. A [Server] does that when Serve returns.
 type Conn struct {
-	ws      *websocket.Conn // frames and nothing else; its Close and its deadlines are not used
-	conn    net.Conn
-	br      *bufio.Reader // what ws reads from; nil on a client, where the library does not show it
-	cfg     Config
-	request *http.Request // nil on a client
-	proto   string
+	ws     *websocket.Conn // frames and nothing else; its Close and its deadlines are not used
+	conn   net.Conn
+	br     *bufio.Reader   // what ws reads from; nil on a client, where the library does not show it
+	raw    syscall.RawConn // below conn, for writing without waiting; nil if that cannot be done
+	cfg    Config
+	server bool   // this end is the server
+	remote string // address of the peer
+	proto  string
 
-	rlock lock // held while reading; the fields below belong to its holder
-	buf   *buffer
-	rerr  error // final, once set
-	head  [maxHeader]byte
+	rlock  lock // held while reading; the fields below belong to its holder
+	buf    *buffer
+	rerr   error // final, once set
+	inRead bool  // it is Read that holds it, not Close
+	head   [maxHeader]byte
 
 	wlock lock      // held while a frame is written; the fields below belong to its holder
 	werr  error     // why nothing can be written any more; ErrClosed once a close frame has gone out
 	armed time.Time // the write deadline, on plain TCP
 
 	plain   bool        // conn is plain TCP; constant
+	onWait  func()      // of OnWait; constant once Read was called
 	closing atomic.Bool // Close was called, or a close frame is due: data that still arrives is discarded
 
 	mu           sync.Mutex
-	deadlineKept bool   // the read deadline is ours now
-	over         error  // why we dropped TCP, if we did so without a goodbye
-	pong         []byte // payload of the last ping not yet answered; nil if there is none
+	deadlineKept bool    // the read deadline is ours now
+	over         error   // why we dropped TCP, if we did so without a goodbye
+	pong         []byte  // payload of the last ping not yet answered; nil if there is none
+	queue        *buffer // frames that were posted; nil if there are none
+	inFlight     int     // bytes taken from the queue that the network may not have taken yet
 }
 
 // A lock is a mutex made of a channel: waiting for it lets a test's virtual time pass, and it is first come, first
@@ -68,23 +74,33 @@ func (l lock) tryLock() bool {
 }
 
 func newConn(ws *websocket.Conn, conn net.Conn, cfg Config) *Conn {
-	_, plain := conn.(*net.TCPConn)
-	return &Conn{ws: ws, conn: conn, cfg: cfg, rlock: newLock(), wlock: newLock(), plain: plain}
+	c := &Conn{ws: ws, conn: conn, cfg: cfg, rlock: newLock(), wlock: newLock()}
+	if tcp, ok := unwrap(conn).(*net.TCPConn); ok {
+		c.plain = true
+		c.raw, _ = tcp.SyscallConn()
+	}
+	return c
+}
+
+// unwrap returns the connection that carries the same bytes as conn, below wrappers that say so by NetConn. TLS, of
+// whatever make, has that method too.
+func unwrap(conn net.Conn) net.Conn {
+	for {
+		outer, ok := conn.(interface{ NetConn() net.Conn })
+		if _, isTLS := conn.(interface{ Handshake() error }); !ok || isTLS {
+			return conn
+		}
+		conn = outer.NetConn()
+	}
 }
 
 // Subprotocol returns the subprotocol that was agreed on, "" if none was.
 func (c *Conn) Subprotocol() string { return c.proto }
 
-// Request returns the request that was upgraded, nil on a client. Its body must not be read.
-func (c *Conn) Request() *http.Request { return c.request }
-
 // RemoteAddr returns the address of the peer: on a server the RemoteAddr of the request, which a middleware may have
 // set, on a client the one that TCP is connected to.
 func (c *Conn) RemoteAddr() string {
-	if c.request != nil {
-		return c.request.RemoteAddr
-	}
-	return c.conn.RemoteAddr().String()
+	return c.remote
 }
 
 // SetReadDeadline sets the time after which Read fails with an error that is [os.ErrDeadlineExceeded]; the zero time

@@ -187,5 +187,6 @@ func open(ctx context.Context, conn net.Conn, config *websocket.Config, cfg Conf
 	}
 	c := newConn(ws, conn, cfg.withDefaults())
 	c.proto = stream.subprotocol
+	c.remote = conn.RemoteAddr().String()
 	return c, nil
 }

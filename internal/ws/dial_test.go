@@ -23,7 +23,7 @@ func TestDial(t *testing.T) {
 			requests <- r
 			return "b", nil
 		},
-		Serve: echo,
+		Serve: func(c *Conn, _ *http.Request) { echo(c) },
 	})
 	_, port, _ := net.SplitHostPort(addr)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -51,7 +51,7 @@ func TestDial(t *testing.T) {
 
 // A server that chooses none of the subprotocols offered has chosen none.
 func TestDialNoSubprotocol(t *testing.T) {
-	addr := listen(t, &Server{Serve: echo})
+	addr := listen(t, &Server{Serve: func(c *Conn, _ *http.Request) { echo(c) }})
 	c, err := Dial(context.Background(), "ws://"+addr, DialConfig{Subprotocols: []string{"a"}})
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestDialContext(t *testing.T) {
 }
 
 func TestDialTLS(t *testing.T) {
-	server := httptest.NewUnstartedServer(&Server{Serve: echo})
+	server := httptest.NewUnstartedServer(&Server{Serve: func(c *Conn, _ *http.Request) { echo(c) }})
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // one client below turns it down
 	server.StartTLS()
 	defer server.Close()

@@ -12,6 +12,8 @@
 //   - it answers pings, and frames that break the masking rule, under whatever write deadline was left behind: it is
 //     never asked to handle a control frame (read.go, write.go);
 //   - it turns the peer's close frame into io.EOF and cannot send a reason: both are done here (close.go);
+//   - it writes each frame by itself and waits until the network has taken it: frames that are posted are made here, as
+//     bytes, of which many go out at once and those that the network does not take can be kept (queue.go);
 //   - its server panics where a connection cannot be taken over and answers refusals with half an HTTP response, refuses
 //     a Connection header on two lines, echoes all the subprotocols offered or none, and wants an Origin: it is given
 //     a request that has been checked and reduced to what it looks at (upgrade.go);

@@ -7,14 +7,17 @@ import (
 	"net/http"
 )
 
-// ErrClosed is returned by Write once a close frame has been sent, and by Read and Write after Abort. It is also
-// [net.ErrClosed].
+// ErrClosed is returned by Write and Post once either side has closed the connection, and by Read, Write and Post after
+// Abort. It is also [net.ErrClosed].
 var ErrClosed = fmt.Errorf("ws: connection closed: %w", net.ErrClosed)
 
 // ErrTooBig says that the peer sent a message larger than [Config].MaxMessage. Read returns it inside a *ProtocolError.
 var ErrTooBig = errors.New("ws: message too big")
 
-// ErrInvalidText is returned by Write for a text message that is not UTF-8; nothing was sent.
+// ErrQueueFull is returned by Post when more would wait than [Config].MaxQueue allows; nothing was queued.
+var ErrQueueFull = errors.New("ws: too much is waiting to be sent")
+
+// ErrInvalidText is returned by Write and Post for a text message that is not UTF-8; nothing was sent.
 var ErrInvalidText = errors.New("ws: text message is not UTF-8")
 
 // A CloseError is the goodbye of the peer: what its close frame said. The connection is closed.

@@ -82,6 +82,9 @@ func broken(reason string) *ProtocolError {
 // frame waits for the next frame and returns its header and a reader of its payload. The reader may end early: its
 // user compares lengths. An error that is a *ProtocolError has not been answered yet.
 func (c *Conn) frame() (header, io.Reader, error) {
+	if !c.ready() {
+		c.mayWait()
+	}
 	if err := c.peekLength(); err != nil {
 		return header{}, nil, err
 	}

@@ -135,7 +135,7 @@ func TestNpmClient(t *testing.T) {
 			served := make(chan struct{})
 			addr := listen(t, &Server{
 				Accept: func(r *http.Request) (string, error) { return Offered(r)[0], nil },
-				Serve: func(c *Conn) {
+				Serve: func(c *Conn, r *http.Request) {
 					defer close(served)
 					n.converse(t, c)
 				},

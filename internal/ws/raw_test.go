@@ -205,7 +205,8 @@ func accept(key string) string {
 
 const rawKey = "dGhlIHNhbXBsZSBub25jZQ=="
 
-// loopback returns the two ends of a TCP connection.
+// loopback returns the two ends of a TCP connection. The kernel has small buffers for what goes from ours to theirs, so
+// that it soon shows that theirs does not read.
 func loopback(t testing.TB) (ours, theirs net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -219,6 +220,8 @@ func loopback(t testing.TB) (ours, theirs net.Conn) {
 	if theirs, err = l.Accept(); err != nil {
 		t.Fatal(err)
 	}
+	ours.(*net.TCPConn).SetWriteBuffer(64 << 10)
+	theirs.(*net.TCPConn).SetReadBuffer(64 << 10)
 	return ours, theirs
 }
 

@@ -17,7 +17,7 @@ const (
 	growStep = 4 << 10
 )
 
-// A buffer holds the message that Read returned last.
+// A buffer holds the message that Read returned last, or frames that wait to be sent.
 type buffer struct{ b []byte }
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
@@ -41,16 +41,60 @@ func (b *buffer) fill(r io.Reader, n int) error {
 	return nil
 }
 
+// free gives the buffer to whoever needs one next.
+func (b *buffer) free() {
+	if cap(b.b) <= keptBuffer {
+		b.b = b.b[:0]
+		buffers.Put(b)
+	}
+}
+
 // release gives the buffer of the last message back. The caller holds the read lock.
 func (c *Conn) release() {
-	if c.buf == nil {
-		return
+	if c.buf != nil {
+		c.buf.free()
+		c.buf = nil
 	}
-	if cap(c.buf.b) <= keptBuffer {
-		c.buf.b = c.buf.b[:0]
-		buffers.Put(c.buf)
+}
+
+// OnWait has Read call f, on its goroutine, whenever it may have to wait: for the network, or for a goodbye to end. As
+// long as f is not called, Read returns messages that have come already. It is the place to Flush what these brought
+// about. OnWait must be called before the first Read.
+func (c *Conn) OnWait(f func()) { c.onWait = f }
+
+// mayWait calls the function of OnWait. The caller holds the read lock.
+func (c *Conn) mayWait() {
+	if c.onWait != nil && c.inRead {
+		c.onWait()
 	}
-	c.buf = nil
+}
+
+// ready reports whether a whole message in one frame has come already, so that it can be returned without waiting for
+// the network. It may be false though a message has come: always on a client, and for one of more than some kilobytes.
+// The caller holds the read lock.
+func (c *Conn) ready() bool {
+	if c.br == nil || c.br.Buffered() < 2 {
+		return false
+	}
+	n := c.br.Buffered()
+	b, _ := c.br.Peek(min(n, maxHeader))
+	size := 2
+	switch b[1] & 0x7f {
+	case 126:
+		size += 2
+	case 127:
+		size += 8
+	}
+	if n < size {
+		return false
+	}
+	h := parseHeader(b)
+	if h.masked {
+		size += 4
+	}
+	// What makes Read go on to wait is no message: a fragment, a control frame, or what breaks the protocol.
+	return h.fin && !h.control() && h.check(c.server, false) == nil &&
+		h.length <= uint64(min(n, c.cfg.MaxMessage)) && size+int(h.length) <= n
 }
 
 // Read waits for the next message. The slice is valid until the next Read. Pings are answered on the way.
@@ -66,8 +110,15 @@ func (c *Conn) release() {
 //
 // While the connection is closing, messages are discarded.
 func (c *Conn) Read() (Kind, []byte, error) {
-	c.rlock.lock()
+	if !c.rlock.tryLock() {
+		if c.onWait != nil {
+			c.onWait() // Close is reading, to its end
+		}
+		c.rlock.lock()
+	}
 	defer c.rlock.unlock()
+	c.inRead = true
+	defer func() { c.inRead = false }()
 	for c.rerr == nil {
 		c.release()
 		kind, err := c.message()
@@ -89,7 +140,7 @@ func (c *Conn) message() (Kind, error) {
 		if err != nil {
 			return 0, c.readFailed(err)
 		}
-		if err := h.check(c.request != nil, kind != 0); err != nil {
+		if err := h.check(c.server, kind != 0); err != nil {
 			return 0, c.violated(err)
 		}
 		if h.control() {

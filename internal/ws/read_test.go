@@ -1,6 +1,8 @@
 package ws
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -208,6 +210,129 @@ func TestHugeBufferIsNotKept(t *testing.T) {
 		if got := buffers.Get().(*buffer); cap(got.b) > keptBuffer {
 			t.Fatalf("a buffer of %d bytes was kept", cap(got.b))
 		}
+	}
+}
+
+// ready tells whether a whole message is there, at every byte of every length form, and never of what is none.
+func TestReady(t *testing.T) {
+	const limit = 70_000
+	client := &peer{masks: true}
+	ready := func(b []byte) bool {
+		br := bufio.NewReaderSize(bytes.NewReader(b), 3*limit)
+		br.Peek(len(b))
+		c := &Conn{br: br, server: true, cfg: Config{MaxMessage: limit}}
+		got := c.ready()
+		if br.Buffered() != len(b) {
+			t.Errorf("ready left %d of %d bytes", br.Buffered(), len(b))
+		}
+		return got
+	}
+	for _, size := range []int{0, 1, 125, 126, 300, 0xffff, 0x10000, limit} {
+		for _, b0 := range []byte{0x81, 0x82} {
+			whole := client.frame(b0, strings.Repeat("x", size))
+			for n := range whole {
+				if n > 2*maxHeader && n < len(whole)-2*maxHeader {
+					continue
+				}
+				if ready(whole[:n]) {
+					t.Errorf("%d bytes: ready after %d of %d", size, n, len(whole))
+				}
+			}
+			if !ready(whole) || !ready(append(whole, 0x82)) || !ready(append(whole, whole...)) {
+				t.Errorf("%d bytes: not ready", size)
+			}
+		}
+	}
+	rest := strings.Repeat("x", 200)
+	for name, b := range map[string][]byte{
+		"first fragment":     client.frame(0x01, "x"),
+		"fragment":           client.frame(0x00, "x"),
+		"last fragment":      client.frame(0x80, "x"),
+		"ping":               client.frame(0x89, "x"),
+		"pong":               client.frame(0x8a, ""),
+		"close":              client.closing(1000, ""),
+		"RSV":                client.frame(0xc2, "x"),
+		"reserved opcode":    client.frame(0x83, "x"),
+		"not masked":         rawFrame(false, 0x82, "x"),
+		"not minimal, 16":    {0x82, 0xfe, 0, 1, 0, 0, 0, 0, 'x'},
+		"not minimal, 64":    append(length64(client, 0x82, 1), 'x'),
+		"too big":            client.frame(0x82, strings.Repeat("x", limit+1)),
+		"an exbibyte":        append(length64(client, 0x82, 1<<60), rest...),
+		"most of an int64":   append(length64(client, 0x82, 1<<63-1), rest...),
+		"overflows an int64": append(length64(client, 0x82, 1<<63), rest...),
+		"most of a uint64":   append(length64(client, 0x82, 1<<64-1), rest...),
+		"wraps":              append(length64(client, 0x82, 1<<64-14), rest...),
+		"wraps, 32 bits":     append(length64(client, 0x82, 1<<32|1), rest...),
+	} {
+		if ready(b) || ready(append(b, client.frame(0x82, "x")...)) {
+			t.Errorf("%s: ready", name)
+		}
+	}
+}
+
+// Read calls the function of OnWait before it may wait, and not while messages are there.
+func TestOnWait(t *testing.T) {
+	eachRole(t, func(t *testing.T, r role) {
+		synctest.Test(t, func(t *testing.T) {
+			c, p := pipePair(t, r, Config{})
+			waited := false
+			c.OnWait(func() { waited = true })
+			go p.Write(frames(p, 0x81, "one", 0x82, "two", 0x81, "three", 0x8a, "", 0x81, "four"))
+			for _, m := range []struct {
+				kind Kind
+				data string
+				wait bool
+			}{{Text, "one", true}, {Binary, "two", false}, {Text, "three", false}, {Text, "four", true}} {
+				waited = false
+				wantMessage(t, c, m.kind, m.data)
+				if waited != (m.wait || r == asClient) {
+					t.Errorf("before %q: OnWait's function was called: %v", m.data, waited)
+				}
+			}
+		})
+	})
+}
+
+// Read also calls it before it waits for a goodbye: its own, one by a Close that reads, and one by a Close that lets it
+// read.
+func TestOnWaitClosing(t *testing.T) {
+	for name, test := range map[string]struct {
+		next  string
+		begin func(*Conn)
+	}{
+		"violation": {"\xff", func(*Conn) {}},
+		"Close reads": {"two", func(c *Conn) {
+			go c.Close(1000, "")
+			synctest.Wait()
+		}},
+		"Read reads": {"two", func(c *Conn) { c.closing.Store(true) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, p := pipePair(t, asServer, Config{})
+				calls := make(chan struct{}, 100)
+				c.OnWait(func() { calls <- struct{}{} })
+				go p.Write(frames(p, 0x81, "one", 0x81, test.next))
+				wantMessage(t, c, Text, "one")
+				for len(calls) > 0 {
+					<-calls
+				}
+				test.begin(c)
+				done := make(chan struct{})
+				go func() { c.Read(); close(done) }()
+				synctest.Wait()
+				select {
+				case <-done:
+					t.Error("Read did not wait")
+				default:
+				}
+				if len(calls) == 0 {
+					t.Error("Read waits and has not called OnWait's function")
+				}
+				c.Abort()
+				<-done
+			})
+		})
 	}
 }
 

@@ -3,7 +3,9 @@ package ws
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -22,8 +24,9 @@ type Server struct {
 	Accept func(r *http.Request) (subprotocol string, err error)
 
 	// Serve owns the connection. When it returns the connection is closed with Close(CloseNormal, "") unless that
-	// has been done before. It runs on the goroutine of the request.
-	Serve func(c *Conn)
+	// has been done before. It runs on a goroutine of its own: that of the request, with all that net/http keeps for
+	// it, ends when the upgrade is done, and the request's context with it.
+	Serve func(c *Conn, r *http.Request)
 
 	mu       sync.Mutex
 	conns    map[*Conn]struct{} // those not at their end
@@ -45,33 +48,51 @@ func Offered(r *http.Request) []string {
 	return all
 }
 
-// ServeHTTP upgrades the request and returns when its connection is closed.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP upgrades the request, or refuses it.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.Upgrade(w, r) }
+
+// Upgrade does what ServeHTTP does, and reports whether Serve is called.
+func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request) bool {
 	key, ok := checkUpgrade(w, r)
 	if !ok {
-		return
+		return false
 	}
 	if !s.enter() {
 		http.Error(w, "shutting down", http.StatusServiceUnavailable)
-		return
+		return false
 	}
-	defer s.leave()
+	var c *Conn
+	defer func() {
+		if c == nil { // also if Accept panicked
+			s.leave()
+		}
+	}()
+	if c = s.upgrade(w, r, key); c == nil {
+		return false
+	}
+	added := s.add(c)
+	go s.serve(c, r, added)
+	return added
+}
+
+// upgrade answers a checked request; nil if no connection came of it.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, key string) *Conn {
 	subprotocol, reject := s.accept(r)
 	if reject != nil {
 		http.Error(w, reject.Message, reject.Status)
-		return
+		return nil
 	}
 	conn, brw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "the connection cannot be taken over", http.StatusInternalServerError)
-		return
+		return nil
 	}
 	c, err := upgrade(conn, brw, r, key, subprotocol, s.Config)
 	if err != nil {
 		conn.Close()
-		return
+		return nil
 	}
-	s.serve(c)
+	return c
 }
 
 // accept asks Accept, and makes of its answer one that can be sent.
@@ -101,15 +122,22 @@ func (s *Server) accept(r *http.Request) (string, *RejectError) {
 	return subprotocol, nil
 }
 
-// serve runs Serve, and closes the connection also if Serve panics.
-func (s *Server) serve(c *Conn) {
+// serve runs Serve, unless Shutdown was faster, and closes the connection also if Serve panics, which ends nothing
+// else, as in net/http.
+func (s *Server) serve(c *Conn, r *http.Request, added bool) {
+	defer s.leave()
 	defer c.Abort()
 	defer s.remove(c)
-	if !s.add(c) {
+	if !added {
 		c.Close(CloseGoingAway, "")
 		return
 	}
-	s.Serve(c)
+	defer func() {
+		if e := recover(); e != nil && e != http.ErrAbortHandler {
+			slog.Error("ws: panic", "remote", c.RemoteAddr(), "panic", e, "stack", string(debug.Stack()))
+		}
+	}()
+	s.Serve(c, r)
 	c.Close(CloseNormal, "")
 }
 

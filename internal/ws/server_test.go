@@ -1,14 +1,18 @@
 package ws
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,7 +70,7 @@ func connected(t testing.TB, addr string) *peer {
 
 // When Serve returns, the closing handshake is completed and TCP ends.
 func TestServeReturns(t *testing.T) {
-	s := &Server{Serve: func(c *Conn) { c.Read() }}
+	s := &Server{Serve: func(c *Conn, r *http.Request) { c.Read() }}
 	p := connected(t, listen(t, s))
 	p.send(p.frame(0x81, "x"))
 	p.wantClose(1000)
@@ -82,7 +86,7 @@ func TestServeReturns(t *testing.T) {
 }
 
 func TestServeCloses(t *testing.T) {
-	addr := listen(t, &Server{Serve: func(c *Conn) { c.Close(4003, "full") }})
+	addr := listen(t, &Server{Serve: func(c *Conn, r *http.Request) { c.Close(4003, "full") }})
 	p := connected(t, addr)
 	if reason := p.wantClose(4003); reason != "full" {
 		t.Errorf("reason %q", reason)
@@ -91,21 +95,153 @@ func TestServeCloses(t *testing.T) {
 	p.wantEOF()
 }
 
-// A panic in Serve ends TCP too.
+// A panic in Serve ends TCP too, and nothing but its own connection. It is logged, unless it is the one that net/http
+// does not log either.
 func TestServePanics(t *testing.T) {
-	s := &Server{Serve: func(c *Conn) { panic(http.ErrAbortHandler) }}
-	p := connected(t, listen(t, s))
-	if _, err := p.br.ReadByte(); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the peer got %v, want a reset", err)
+	for _, test := range []struct {
+		value  any
+		logged bool
+	}{{"oh no", true}, {errors.New("oh no"), true}, {[]string{"oh no"}, true}, {http.ErrAbortHandler, false}} {
+		var logged bytes.Buffer
+		log.SetOutput(&logged)
+		defer log.SetOutput(os.Stderr)
+		s := &Server{Serve: func(c *Conn, r *http.Request) {
+			if c.Read(); r.URL.Path == "/panic" {
+				panic(test.value)
+			}
+			echo(c)
+		}}
+		addr := listen(t, s)
+		bad, _ := request(t, addr, "GET /panic HTTP/1.1\r\n"+upgradeLines+"\r\n")
+		good := connected(t, addr)
+		good.send(good.frame(0x81, "x"))
+		bad.send(bad.frame(0x81, "x"))
+		if _, err := bad.br.ReadByte(); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the peer got %v, want a reset", err)
+		}
+		good.send(good.frame(0x81, "still served"))
+		good.want(0x81, "still served")
+		down := make(chan error)
+		go func() { down <- s.Shutdown(context.Background()) }()
+		good.wantClose(1001)
+		good.send(good.closing(1001, ""))
+		good.wantEOF()
+		if err := <-down; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		text := logged.String()
+		if got := strings.Contains(text, "oh no") && strings.Contains(text, "TestServePanics"); got != test.logged || !got && text != "" {
+			t.Errorf("%v: logged %q", test.value, text)
+		}
+	}
+}
+
+// Upgrade reports whether Serve is called, whatever else becomes of a request.
+func TestUpgradeResult(t *testing.T) {
+	for _, test := range []struct {
+		name, request string
+		accept        error
+		status        int
+	}{
+		{"served", "GET / HTTP/1.1\r\n" + upgradeLines, nil, 101},
+		{"POST", "POST / HTTP/1.1\r\n" + upgradeLines, nil, 405},
+		{"HTTP/1.0", "GET / HTTP/1.0\r\n" + upgradeLines, nil, 505},
+		{"no WebSocket", "GET / HTTP/1.1\r\nHost: x\r\n", nil, 426},
+		{"old version", "GET / HTTP/1.1\r\n" + strings.Replace(upgradeLines, "13", "8", 1), nil, 426},
+		{"bad key", "GET / HTTP/1.1\r\n" + strings.Replace(upgradeLines, rawKey, "x", 1), nil, 400},
+		{"body", "GET / HTTP/1.1\r\nContent-Length: 1\r\n" + upgradeLines + "\r\nx", nil, 400},
+		{"not accepted", "GET / HTTP/1.1\r\n" + upgradeLines, errors.New("no"), 403},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			result, served := make(chan bool, 1), make(chan struct{}, 1)
+			s := &Server{
+				Accept: func(*http.Request) (string, error) { return "", test.accept },
+				Serve:  func(*Conn, *http.Request) { served <- struct{}{} },
+			}
+			addr := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { result <- s.Upgrade(w, r) }))
+			p, resp := request(t, addr, test.request+"\r\n")
+			if resp.StatusCode != test.status {
+				t.Fatalf("status %s, want %d", resp.Status, test.status)
+			}
+			// It returns at once, and not when the connection ends.
+			if got := <-result; got != (test.status == 101) {
+				t.Errorf("Upgrade: %v", got)
+			}
+			if test.status == 101 {
+				<-served
+				p.wantClose(1000)
+				p.send(p.closing(1000, ""))
+				p.wantEOF()
+			}
+			if err := s.Shutdown(context.Background()); err != nil || len(served) > 0 {
+				t.Errorf("Shutdown: %v; served %d more", err, len(served))
+			}
+		})
+	}
+}
+
+// A connection that is taken over and found dead is closed, and not served.
+func TestUpgradeDead(t *testing.T) {
+	s := &Server{Serve: func(*Conn, *http.Request) { t.Error("served") }}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = http.Header{"Upgrade": {"websocket"}, "Connection": {"upgrade"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {rawKey}}
+	ours, theirs := net.Pipe()
+	theirs.Close()
+	if s.Upgrade(taken{conn: ours}, r) {
+		t.Error("Upgrade: true")
+	}
+	if _, err := ours.Read(nil); err != io.ErrClosedPipe {
+		t.Errorf("the connection is not closed: %v", err)
 	}
 	if err := s.Shutdown(context.Background()); err != nil {
 		t.Errorf("Shutdown: %v", err)
 	}
 }
 
+// taken is the answer to a request whose connection can be taken over.
+type taken struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+func (w taken) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return w.conn, bufio.NewReadWriter(bufio.NewReader(w.conn), bufio.NewWriter(w.conn)), nil
+}
+
+// A panic in Accept is net/http's to handle, and Shutdown does not wait for its request.
+func TestAcceptPanics(t *testing.T) {
+	s := &Server{
+		Accept: func(*http.Request) (string, error) { panic(http.ErrAbortHandler) },
+		Serve:  func(*Conn, *http.Request) { t.Error("served") },
+	}
+	conn, err := net.Dial("tcp", listen(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPeer(t, conn, true)
+	p.send([]byte("GET / HTTP/1.1\r\n" + upgradeLines + "\r\n"))
+	p.wantEOF()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+// Serve may outlive its request, which says that it has ended.
+func TestServeOutlivesRequest(t *testing.T) {
+	s := &Server{Serve: func(c *Conn, r *http.Request) {
+		<-r.Context().Done()
+		echo(c)
+	}}
+	p := connected(t, listen(t, s))
+	p.send(p.frame(0x81, "x"))
+	p.want(0x81, "x")
+}
+
 func TestServeRequest(t *testing.T) {
-	addr := listen(t, &Server{Serve: func(c *Conn) {
-		c.Write(Text, []byte(c.Request().URL.Query().Get("q")+" "+c.Request().Header.Get("X-Y")+" "+c.RemoteAddr()))
+	addr := listen(t, &Server{Serve: func(c *Conn, r *http.Request) {
+		c.Write(Text, []byte(r.URL.Query().Get("q")+" "+r.Header.Get("X-Y")+" "+c.RemoteAddr()))
 	}})
 	p, _ := request(t, addr, "GET /?q=1 HTTP/1.1\r\nX-Y: 2\r\n"+upgradeLines+"\r\n")
 	p.want(0x81, "1 2 "+p.LocalAddr().String())
@@ -140,7 +276,7 @@ func TestAccept(t *testing.T) {
 					}
 					return test.subprotocol, test.err
 				},
-				Serve: func(c *Conn) { c.Write(Text, []byte(c.Subprotocol())) },
+				Serve: func(c *Conn, r *http.Request) { c.Write(Text, []byte(c.Subprotocol())) },
 			})
 			p, resp := request(t, addr, "GET / HTTP/1.1\r\nSec-WebSocket-Protocol: a.1, b ,\r\nSec-WebSocket-Protocol: c\r\n"+upgradeLines+"\r\n")
 			if resp.StatusCode != test.status {
@@ -169,7 +305,7 @@ func TestAcceptOrigin(t *testing.T) {
 			}
 			return "", nil
 		},
-		Serve: func(c *Conn) { c.Write(Text, []byte(c.RemoteAddr())) },
+		Serve: func(c *Conn, r *http.Request) { c.Write(Text, []byte(c.RemoteAddr())) },
 	})
 	for origin, status := range map[string]int{"": 101, "Origin: https://good.example\r\n": 101, "Origin: https://bad.example\r\n": 403, "Origin: null\r\n": 403, "Origin: %%%\r\n": 403} {
 		if _, resp := request(t, addr, "GET / HTTP/1.1\r\n"+origin+upgradeLines+"\r\n"); resp.StatusCode != status {
@@ -182,7 +318,7 @@ func TestAcceptOrigin(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	serving := make(chan struct{}, 2)
 	ended := make(chan error, 2)
-	s := &Server{Serve: func(c *Conn) {
+	s := &Server{Serve: func(c *Conn, r *http.Request) {
 		serving <- struct{}{}
 		ended <- readToEnd(c, nil)
 	}}
@@ -219,7 +355,7 @@ func TestShutdown(t *testing.T) {
 // When its context ends, Shutdown aborts what is left and returns, whatever Serve does.
 func TestShutdownAborts(t *testing.T) {
 	serving, release := make(chan *Conn, 1), make(chan struct{})
-	s := &Server{Serve: func(c *Conn) {
+	s := &Server{Serve: func(c *Conn, r *http.Request) {
 		serving <- c
 		<-release
 	}}
@@ -254,9 +390,10 @@ func TestShutdownDuringUpgrade(t *testing.T) {
 			<-release
 			return "", nil
 		},
-		Serve: func(c *Conn) { t.Error("served") },
+		Serve: func(c *Conn, r *http.Request) { t.Error("served") },
 	}
-	addr := listen(t, s)
+	result := make(chan bool, 2)
+	addr := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { result <- s.Upgrade(w, r) }))
 	down := make(chan error)
 	go func() {
 		<-accepting
@@ -275,11 +412,19 @@ func TestShutdownDuringUpgrade(t *testing.T) {
 	if err := <-down; err != nil {
 		t.Errorf("Shutdown: %v", err)
 	}
+	if _, resp := request(t, addr, "GET / HTTP/1.1\r\n"+upgradeLines+"\r\n"); resp.StatusCode != 503 {
+		t.Errorf("status %s, want 503", resp.Status)
+	}
+	for range 2 {
+		if <-result {
+			t.Error("Upgrade: true")
+		}
+	}
 }
 
 // HTTP/2 gets an answer. The library would panic.
 func TestHTTP2(t *testing.T) {
-	server := httptest.NewUnstartedServer(&Server{Serve: echo})
+	server := httptest.NewUnstartedServer(&Server{Serve: func(c *Conn, _ *http.Request) { echo(c) }})
 	server.EnableHTTP2 = true
 	server.StartTLS()
 	defer server.Close()
@@ -307,11 +452,13 @@ func TestHTTP2(t *testing.T) {
 
 // So does a connection that cannot be taken over. The library would panic.
 func TestNoHijacker(t *testing.T) {
-	s := &Server{Serve: func(*Conn) { t.Error("served") }}
+	s := &Server{Serve: func(*Conn, *http.Request) { t.Error("served") }}
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header = http.Header{"Upgrade": {"websocket"}, "Connection": {"upgrade"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {rawKey}}
 	w := httptest.NewRecorder()
-	s.ServeHTTP(w, r)
+	if s.Upgrade(w, r) {
+		t.Error("Upgrade: true")
+	}
 	if w.Code != 500 {
 		t.Errorf("status %d, want 500", w.Code)
 	}
@@ -319,7 +466,7 @@ func TestNoHijacker(t *testing.T) {
 
 // A middleware that hides the Hijacker behind Unwrap is no obstacle.
 func TestUnwrap(t *testing.T) {
-	s := &Server{Serve: echo}
+	s := &Server{Serve: func(c *Conn, _ *http.Request) { echo(c) }}
 	addr := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ServeHTTP(wrapped{w}, r) }))
 	p := connected(t, addr)
 	p.send(p.frame(0x81, "x"))
@@ -335,7 +482,7 @@ func (w wrapped) Unwrap() http.ResponseWriter { return w.w }
 
 // The server's own time-outs end with the upgrade.
 func TestHTTPTimeouts(t *testing.T) {
-	server := httptest.NewUnstartedServer(&Server{Serve: func(c *Conn) {
+	server := httptest.NewUnstartedServer(&Server{Serve: func(c *Conn, r *http.Request) {
 		time.AfterFunc(600*time.Millisecond, func() { c.Write(Text, []byte("still here")) })
 		c.Read()
 	}})

@@ -95,7 +95,8 @@ func upgrade(conn net.Conn, brw *bufio.ReadWriter, r *http.Request, key, subprot
 
 	c := newConn(ws, conn, cfg)
 	c.br = brw.Reader
-	c.request = r
+	c.server = true
+	c.remote = r.RemoteAddr
 	c.proto = subprotocol
 	return c, nil
 }

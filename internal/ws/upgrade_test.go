@@ -16,7 +16,7 @@ func TestRefusals(t *testing.T) {
 		i := strings.Index(upgradeLines, line)
 		return upgradeLines[:i] + upgradeLines[i+strings.Index(upgradeLines[i:], "\n")+1:]
 	}
-	addr := listen(t, &Server{Serve: func(*Conn) { t.Error("served") }})
+	addr := listen(t, &Server{Serve: func(*Conn, *http.Request) { t.Error("served") }})
 	for _, test := range []struct {
 		name, request string
 		status        int
@@ -64,7 +64,7 @@ func TestRefusals(t *testing.T) {
 
 // These are upgrades, though the library alone would refuse them.
 func TestUnusualUpgrades(t *testing.T) {
-	addr := listen(t, &Server{Serve: echo})
+	addr := listen(t, &Server{Serve: func(c *Conn, _ *http.Request) { echo(c) }})
 	rest := upgradeLines[strings.Index(upgradeLines, "Sec-"):]
 	for name, head := range map[string]string{
 		"lists":           "Host: x\r\nUpgrade: h2c, WebSocket\r\nConnection: keep-alive, UPGRADE\r\n",

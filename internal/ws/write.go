@@ -32,12 +32,16 @@ func (c *Conn) Write(k Kind, data []byte) error {
 	return c.writeFrame(byte(k), data)
 }
 
-// writeFrame sends one frame. The caller holds the write lock.
+// writeFrame sends what is queued and then one frame, all of it in the time of one write. The caller holds the write
+// lock.
 func (c *Conn) writeFrame(op byte, payload []byte) error {
 	if c.werr != nil {
 		return c.werr
 	}
 	c.armWrite()
+	if c.sendQueued(); c.werr != nil {
+		return c.werr
+	}
 	w, err := c.ws.NewFrameWriter(op)
 	if err == nil {
 		_, err = w.Write(payload)
@@ -46,10 +50,7 @@ func (c *Conn) writeFrame(op byte, payload []byte) error {
 		c.werr = c.writeFailed(err)
 		return c.werr
 	}
-	if !c.plain {
-		// TLS may have to write while it reads, and one failure of that is the end of it: no deadline may stay behind.
-		c.conn.SetWriteDeadline(time.Time{})
-	}
+	c.disarmWrite()
 	return nil
 }
 
@@ -63,6 +64,14 @@ func (c *Conn) armWrite() {
 	} else if c.armed.Sub(now) < timeout {
 		c.armed = now.Add(timeout + timeout/4)
 		c.conn.SetWriteDeadline(c.armed)
+	}
+}
+
+// disarmWrite ends what armWrite began. TLS may have to write while it reads, and one failure of that is the end of it:
+// no deadline may stay behind.
+func (c *Conn) disarmWrite() {
+	if !c.plain {
+		c.conn.SetWriteDeadline(time.Time{})
 	}
 }
 
@@ -81,43 +90,18 @@ func (c *Conn) writeFailed(err error) error {
 	return err
 }
 
-// writeUnlock gives the write lock up, and answers the ping that came while it was held.
+// writeUnlock gives the write lock up, and sees to what was queued while it was held.
 func (c *Conn) writeUnlock() {
-	for {
-		c.wlock.unlock()
-		if !c.pongDue() || !c.wlock.tryLock() {
-			return // whoever has the lock now comes by here
-		}
-		c.sendPong()
-	}
+	c.wlock.unlock()
+	c.Flush()
 }
 
-// answerPing sends a pong, or leaves it to the writer that is busy: were the reader to wait for that one, two peers
-// that write to one another would stop reading, and then neither could go on. Of several pings that wait, the last is
-// answered, as RFC 6455 section 5.5.3 allows.
+// answerPing has a pong sent, and does not wait for it: were the reader to wait, two peers that write to one another
+// would stop reading, and then neither could go on. Of several pings that wait, the last is answered, as RFC 6455
+// section 5.5.3 allows.
 func (c *Conn) answerPing(payload []byte) {
 	c.mu.Lock()
 	c.pong = payload
 	c.mu.Unlock()
-	if c.wlock.tryLock() {
-		c.sendPong()
-		c.writeUnlock()
-	}
-}
-
-func (c *Conn) pongDue() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.pong != nil
-}
-
-// sendPong answers the last ping. The caller holds the write lock. A failure shows in werr, and in Read soon.
-func (c *Conn) sendPong() {
-	c.mu.Lock()
-	payload := c.pong
-	c.pong = nil
-	c.mu.Unlock()
-	if payload != nil {
-		c.writeFrame(opPong, payload)
-	}
+	c.Flush()
 }

@@ -1,0 +1,30 @@
+# `make test` does all that CI does. It installs what the tests need beside Go:
+# npm packages by `npm ci`; Chromium, Node.js and npm by apt, where it runs as root
+# on Debian.
+
+GO ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Fuzz targets are run one by one for FUZZTIME each by `make fuzz`.
+FUZZTIME ?= 2m
+
+.PHONY: test check setup fuzz bench vectors
+
+test: check setup vectors
+	MESHPAIR_TEST_ALL=1 $(GO) test -race ./...
+
+check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+setup:
+	./conformance/originals/setup.sh
+
+vectors: setup
+	node testdata/vectors/generate.mjs --check
+
+fuzz:
+	./internal/fuzz.sh $(FUZZTIME)
+
+bench:
+	$(GO) test -run '^$$' -bench . ./benchmarks
