@@ -298,14 +298,15 @@ func TestOnWait(t *testing.T) {
 func TestOnWaitClosing(t *testing.T) {
 	for name, test := range map[string]struct {
 		next  string
-		begin func(*Conn)
+		begin func(*Conn, *peer)
 	}{
-		"violation": {"\xff", func(*Conn) {}},
-		"Close reads": {"two", func(c *Conn) {
+		"violation": {"\xff", func(*Conn, *peer) {}},
+		"Close reads": {"two", func(c *Conn, p *peer) {
 			go c.Close(1000, "")
+			p.wantClose(1000)
 			synctest.Wait()
 		}},
-		"Read reads": {"two", func(c *Conn) { c.closing.Store(true) }},
+		"Read reads": {"two", func(c *Conn, _ *peer) { c.closing.Store(true) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -317,7 +318,7 @@ func TestOnWaitClosing(t *testing.T) {
 				for len(calls) > 0 {
 					<-calls
 				}
-				test.begin(c)
+				test.begin(c, p)
 				done := make(chan struct{})
 				go func() { c.Read(); close(done) }()
 				synctest.Wait()
