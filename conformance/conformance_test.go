@@ -97,13 +97,13 @@ func TestCaseIDs(t *testing.T) {
 }
 
 // TestEveryRequirementHasATest looks for the id of each requirement of SPEC.md in
-// the tests and cases of this repository.
+// the tests and cases of this repository, and in the code that is to keep it.
 func TestEveryRequirementHasATest(t *testing.T) {
 	ids := regexp.MustCompile(`\*\*([A-Z]{3}-[0-9]+)\*\*`).FindAllStringSubmatch(readSpec(t), -1)
 	if len(ids) == 0 {
 		t.Fatal("SPEC.md has no requirement")
 	}
-	text := testText(t)
+	tests, code := repositoryText(t)
 	seen := make(map[string]bool)
 	for _, m := range ids {
 		id := m[1]
@@ -113,8 +113,14 @@ func TestEveryRequirementHasATest(t *testing.T) {
 		seen[id] = true
 		if reason, ok := untested[id]; ok {
 			t.Logf("%s is not tested: %s", id, reason)
-		} else if !regexp.MustCompile(`\b` + id + `\b`).MatchString(text) {
+			continue
+		}
+		name := regexp.MustCompile(`\b` + id + `\b`)
+		if !name.MatchString(tests) {
 			t.Errorf("no test names %s", id)
+		}
+		if !name.MatchString(code) {
+			t.Errorf("no line of code names %s", id)
 		}
 	}
 	for id := range untested {
@@ -142,35 +148,39 @@ func readSpec(t *testing.T) string {
 	return string(spec)
 }
 
-// testText returns all tests, transcripts and cases of the repository.
-func testText(t *testing.T) string {
+// repositoryText returns all tests, transcripts and cases of the repository, and
+// all of its other Go code.
+func repositoryText(t *testing.T) (tests, code string) {
 	t.Helper()
-	var b strings.Builder
+	var testText, codeText strings.Builder
 	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		name := d.Name()
-		if d.IsDir() && (name == "node_modules" || name == ".git") {
+		dir, name := filepath.Dir(path), d.Name()
+		into := &codeText
+		switch {
+		case d.IsDir() && (name == "node_modules" || name == ".git"):
 			return filepath.SkipDir
+		case name == "conformance_test.go": // it names requirements as untested
+			return nil
+		case strings.HasSuffix(name, "_test.go"), dir == filepath.Join("..", "conformance"),
+			dir == filepath.Join("..", "testdata", "transcripts", "signaling"):
+			into = &testText
+		case !strings.HasSuffix(name, ".go"):
+			return nil
 		}
-		isCase := filepath.Dir(path) == filepath.Join("..", "conformance") && strings.HasSuffix(name, ".go") && name != "conformance_test.go"
-		if isCase || strings.HasSuffix(name, "_test.go") && name != "conformance_test.go" {
-			data, err := os.ReadFile(path)
-			b.Write(data)
-			return err
+		if d.IsDir() {
+			return nil
 		}
-		if filepath.Dir(path) == filepath.Join("..", "testdata", "transcripts", "signaling") {
-			data, err := os.ReadFile(path)
-			b.Write(data)
-			return err
-		}
-		return nil
+		data, err := os.ReadFile(path)
+		into.Write(data)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.String()
+	return testText.String(), codeText.String()
 }
 
 // expectations are the cases that an original fails, by the deviation that

@@ -83,8 +83,9 @@ func (s *Server) open(c *conn, r *http.Request) error {
 	return nil
 }
 
-// receive reads the peer's messages until its connection ends. A peer that is
-// expelled is read on until it has answered the closing handshake.
+// receive reads the peer's messages until its connection ends, which it does also
+// by a broken frame (SIG-48) or a message that is too long (SIG-42, SIG-47). A peer
+// that is expelled is read on until it has answered the closing handshake.
 func (s *Server) receive(c *conn) error {
 	if d := s.cfg.FirstMessageTimeout; d > 0 {
 		c.ws.SetReadDeadline(time.Now().Add(d)) // SIG-45
@@ -113,7 +114,7 @@ func (s *Server) message(c *conn, kind ws.Kind, data []byte) {
 	var bad string
 	if kind != ws.Binary { // SIG-7
 		bad = "signaling messages are binary"
-	} else if err := m.Decode(data); err != nil { // SIG-7
+	} else if err := m.Decode(data); err != nil { // SIG-6, SIG-7
 		bad = err.Error()
 	}
 	s.mu.Lock()
@@ -136,6 +137,7 @@ func (s *Server) do(actions []signaling.Action, due *flushes) {
 			go s.close(c, a.Code, a.Reason)
 			continue
 		}
+		// One queue for each peer, filled with s.mu held, keeps the order (SIG-37).
 		s.scratch = a.Message.Append(s.scratch[:0])
 		if err := c.ws.Post(ws.Binary, s.scratch); errors.Is(err, ws.ErrQueueFull) {
 			slow = append(slow, c)

@@ -39,7 +39,8 @@ func (c *Core) connect(p *Peer, id uint32, members []uint32) joined {
 	return joined{}
 }
 
-// join makes the peer a member under the id, or gives a member a new id.
+// join makes the peer a member under the id, or gives a member a new id. Bindings
+// stay as they are (SIG-33).
 func (p *Peer) join(id uint32) {
 	if p.member {
 		p.room.dropID(p.id)
@@ -52,7 +53,7 @@ func (p *Peer) join(id uint32) {
 	p.tried = nil
 }
 
-// leave makes the peer a non-member. A group without members is no group any
+// leave makes the peer a non-member, which keeps its bindings (SIG-33). A group without members is no group any
 // more: the next peer that connects founds it anew (SIG-24).
 func (p *Peer) leave() {
 	if !p.member {

@@ -20,8 +20,8 @@ var update = flag.Bool("update", false, "write the outputs of testdata/transcrip
 
 const transcripts = "../../testdata/transcripts/signaling"
 
-// TestTranscripts replays every transcript on the core (SIG-1, SIG-3, SIG-6 to
-// SIG-12, SIG-14 to SIG-24, SIG-26 to SIG-36).
+// TestTranscripts replays every transcript on the core (SIG-1, SIG-3, SIG-7 to
+// SIG-9, SIG-10 to SIG-12, SIG-14 to SIG-24, SIG-26 to SIG-36).
 func TestTranscripts(t *testing.T) {
 	all, err := transcript.Load(transcripts)
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package wire holds the Protocol Buffers (proto3) messages of Netflux and
 // Sigver: plain structs, their encoders and their decoders. It uses no
 // reflection and no generated code; the schema for other languages is
-// testdata/vectors/netflux.proto.
+// testdata/vectors/proto.
 //
 // Each encoded message travels alone: one message per WebSocket binary message
 // or data channel message (WIR-1). So Decode takes the whole of its input for
@@ -19,7 +19,8 @@
 //   - Decode replaces the message by the one encoded in its argument. Bytes
 //     fields of the result alias the argument: they are valid as long as it is
 //     left unchanged. Memory is allocated in proportion to the length of the
-//     input, never to a number found in it (WIR-13). After an error the
+//     input, never to a number found in it (WIR-13). A field that is written
+//     with its default value is as good as one left out (WIR-2). After an error the
 //     content of the message is unspecified. All errors are a *DecodeError.
 //
 // A message may be read by several goroutines at once, but not while Decode
