@@ -50,7 +50,7 @@ type Config struct {
 	WriteTimeout time.Duration
 
 	// Logger gets what an operator may want to know: at level Debug each peer,
-	// at level Warn refusals for a limit. nil means slog.Default().
+	// at level Warn refusals for a limit, one line in 10 s at most. nil means slog.Default().
 	Logger *slog.Logger
 }
 

@@ -51,7 +51,7 @@ func (s *Server) serve(w *ws.Conn, r *http.Request) {
 	if err := s.open(c, r); err != nil {
 		code := signaling.CloseCode(err)
 		if code == signaling.CloseLimit {
-			s.cfg.Logger.Warn("peer refused", "remote", w.RemoteAddr(), "reason", err)
+			s.refused(w.RemoteAddr(), err.Error())
 		}
 		w.Close(code, err.Error()) // SIG-2, SIG-43
 		return

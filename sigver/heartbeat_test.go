@@ -1,10 +1,12 @@
 package sigver
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,6 +55,23 @@ func TestHeartbeatsKeepAPeer(t *testing.T) {
 		}
 		if n := s.Stats().Peers; n != 1 {
 			t.Errorf("%d peers are left, want the one with heartbeats", n)
+		}
+	})
+}
+
+// Refusals are logged with their number, but not one by one.
+func TestRefusalsAreLoggedSparingly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := New(Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		for range 100 {
+			s.refused("192.0.2.7:1", "a reason")
+		}
+		time.Sleep(refusalInterval)
+		s.refused("192.0.2.7:1", "a reason")
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 2 || !strings.HasSuffix(lines[0], "refusals=1") || !strings.HasSuffix(lines[1], "refusals=100") {
+			t.Errorf("logged %q", lines)
 		}
 	})
 }

@@ -31,6 +31,9 @@ type Server struct {
 	addrs   map[string]int
 	https   map[*http.Server]struct{} // those of Serve, to be shut down
 	down    bool
+
+	refusals int       // for a limit, since they were logged last
+	logged   time.Time // when that was
 }
 
 // New returns a server with the limits of cfg.
@@ -72,7 +75,7 @@ func (s *Server) Stats() Stats {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	addr := addrKey(r.RemoteAddr)
 	if !s.acquire(addr) { // SIG-44
-		s.cfg.Logger.Warn("too many connections from one address", "remote", r.RemoteAddr, "limit", s.cfg.MaxPerAddr)
+		s.refused(r.RemoteAddr, "too many connections from one address")
 		http.Error(w, "too many connections from this address", http.StatusTooManyRequests)
 		return
 	}
@@ -98,6 +101,25 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		h.Close() // the listener, and what is not upgraded yet; no peer
 	}
 	return s.ws.Shutdown(ctx)
+}
+
+// refusalInterval is the least time between two lines in the log about refusals:
+// a stranger must not be able to fill a disk.
+const refusalInterval = 10 * time.Second
+
+// refused logs that a peer is refused for a limit.
+func (s *Server) refused(remote, reason string) {
+	s.mu.Lock()
+	s.refusals++
+	n, now := s.refusals, time.Now()
+	quiet := now.Sub(s.logged) < refusalInterval
+	if !quiet {
+		s.refusals, s.logged = 0, now
+	}
+	s.mu.Unlock()
+	if !quiet {
+		s.cfg.Logger.Warn("peer refused", "remote", remote, "reason", reason, "refusals", n)
+	}
 }
 
 // addrKey is what the limit of connections per address counts by.
