@@ -11,6 +11,8 @@ package conformance
 
 import (
 	"fmt"
+	"net"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -47,6 +49,20 @@ type Target struct {
 	Signaling string
 }
 
+// Check reports whether there is something to test: an error says what is wrong
+// with the target's URL, or that nobody answers there.
+func (t Target) Check() error {
+	u, err := url.Parse(t.Signaling)
+	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Port() == "" || strings.Trim(u.Path, "/") != "" {
+		return fmt.Errorf("%q is not the URL of a signaling server, such as ws://127.0.0.1:8000", t.Signaling)
+	}
+	conn, err := net.DialTimeout("tcp", u.Host, timeout)
+	if err != nil {
+		return fmt.Errorf("nobody answers at %s: %w", t.Signaling, err)
+	}
+	return conn.Close()
+}
+
 // A Failure says how an implementation differs from what is required.
 type Failure struct {
 	What     string // where the case was, in words
@@ -81,7 +97,7 @@ func (r Result) String() string {
 // Run runs the case on a target and judges it.
 func (c *Case) Run(target Target) Result {
 	begin := time.Now()
-	r := &run{target: target, prefix: "/" + randomName()}
+	r := &run{target: target, prefix: "/" + randomName(), over: make(chan struct{})}
 	failure := r.do(c.run)
 	return Result{c, failure, time.Since(begin)}
 }
@@ -92,10 +108,13 @@ type run struct {
 	target Target
 	prefix string // of the request targets of this run
 	peers  []*peer
+	silent bool          // peers send no heartbeats of their own accord
+	over   chan struct{} // closed at the end
 }
 
 func (r *run) do(f func(*run)) (failure *Failure) {
 	defer func() {
+		close(r.over)
 		for _, p := range r.peers {
 			p.conn.Close()
 		}

@@ -38,7 +38,11 @@ func allSignaling(t *testing.T) []*Case {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.Concat(SignalingCases(), fromFiles)
+	fromVectors, err := VectorCases("../testdata/vectors/wire.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Concat(SignalingCases(), fromVectors, fromFiles)
 }
 
 // startSigver runs our server on loopback.
@@ -68,6 +72,9 @@ func TestSigver(t *testing.T) {
 	target := Target{Signaling: *sigverURL}
 	if target.Signaling == "" {
 		target.Signaling = startSigver(t)
+	}
+	if err := target.Check(); err != nil {
+		t.Fatal(err)
 	}
 	for _, c := range allSignaling(t) {
 		t.Run(c.ID, func(t *testing.T) {

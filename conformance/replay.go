@@ -41,6 +41,9 @@ type replay struct {
 
 func (y *replay) play(t *transcript.Transcript) {
 	for _, s := range t.Steps {
+		y.run.silent = y.run.silent || s.Input.Verb == "wait"
+	}
+	for _, s := range t.Steps {
 		y.step = fmt.Sprintf("%s.txt line %d, %v", t.Name, s.Line, s.Input)
 		in := y.peers[s.Input.Peer]
 		wait := y.input(s.Input, in)

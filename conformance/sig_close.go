@@ -12,6 +12,7 @@ var sigClose = []*Case{
 		ID: "SIG-10/heartbeat-times", Requirements: []string{"SIG-10", "SIG-11", "SIG-38"}, Level: Must,
 		Sentence: "A silent peer gets a heartbeat after 5 and 10 s and is closed with 4742 after 15 s.",
 		run: func(r *run) {
+			r.silent = true
 			p := r.open("A", "")
 			begin := time.Now()
 			at := func(want time.Duration, what string) {
@@ -31,6 +32,7 @@ var sigClose = []*Case{
 		ID: "SIG-12/only-heartbeats-count", Requirements: []string{"SIG-12"}, Level: Must,
 		Sentence: "A peer that sends heartbeats stays longer than 15 s; one that sends other messages only is closed.",
 		run: func(r *run) {
+			r.silent = true
 			a, b := r.open("A", ""), r.open("B", "")
 			begin := time.Now()
 			for i := range 3 {
@@ -50,6 +52,29 @@ var sigClose = []*Case{
 			m, j, id := r.bound()
 			m.send(nil)
 			m.expectCloseUnanswered(4743, 0)
+			j.expectExact(content{recipient: id})
+			j.connect(true, member(2))
+		},
+	},
+	{
+		ID: "SIG-14/ignored-after-close", Requirements: []string{"SIG-14"}, Level: Must,
+		Sentence: "A connect that comes after the server has closed the peer makes no member of it.",
+		run: func(r *run) {
+			p := r.open("A", "")
+			p.send(nil)
+			p.send(connectMessage(member(1)))
+			p.expectCloseUnanswered(4743, 0)
+			p.send(connectMessage(member(1)))
+			p.drop()
+			r.open("B", "").connect(true, member(2))
+		},
+	},
+	{
+		ID: "SIG-24/gone-with-its-close-frame", Requirements: []string{"SIG-24", "SIG-31"}, Level: Must,
+		Sentence: "A peer is gone when its close frame has come, even if it keeps TCP open.",
+		run: func(r *run) {
+			m, j, id := r.bound()
+			m.writeFrame(frame{fin: true, op: opClose, payload: []byte{0x03, 0xe9}})
 			j.expectExact(content{recipient: id})
 			j.connect(true, member(2))
 		},

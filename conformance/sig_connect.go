@@ -26,6 +26,14 @@ var sigConnect = []*Case{
 		},
 	},
 	{
+		ID: "SIG-1/fragment", Requirements: []string{"SIG-1"}, Level: Must,
+		Sentence: "What follows a # is no part of the key.",
+		run: func(r *run) {
+			r.open("A", "k#a").connect(true, member(1))
+			r.open("B", "k").connect(false, member(2))
+		},
+	},
+	{
 		ID: "SIG-1/lone-percent", Requirements: []string{"SIG-1"}, Level: Must,
 		Sentence: "A percent sign that begins no escape is a character of the key, as browsers send it.",
 		run: func(r *run) {
@@ -50,7 +58,7 @@ var sigConnect = []*Case{
 		ID: "SIG-3/favored-by-presence", Requirements: []string{"SIG-3", "SIG-22"}, Level: Must,
 		Sentence: "The query parameter favored counts by its presence, also as favored=0 and among others; a query is no part of the key.",
 		run: func(r *run) {
-			a, b, c := r.open("A", "?x=1"), r.open("B", "?x=1&favored=0"), r.open("C", "")
+			a, b, c := r.open("A", "?x=favored&favoredX&x-favored=1"), r.open("B", "?x=1&favored=0"), r.open("C", "")
 			a.connect(true, member(1))
 			b.connect(true, member(2), member(1))
 			c.connect(false, member(3))

@@ -85,11 +85,12 @@ var sigContent = []*Case{
 	},
 	{
 		ID: "SIG-26/signaling-ids", Requirements: []string{"SIG-26"}, Level: Must,
-		Sentence: "Signaling ids are not 0, below 2^31, and different for the joiners of one member.",
+		Sentence: "Signaling ids are random, not 0, below 2^31, and different for the joiners of one member.",
 		run: func(r *run) {
 			m := r.open("M", "")
 			m.connect(true, member(1))
 			seen := make(map[uint32]bool)
+			greatest := uint32(0)
 			for i := range 20 {
 				j := r.open(fmt.Sprintf("J%d", i), "")
 				j.connect(false, member(uint32(2+i)))
@@ -98,7 +99,10 @@ var sigContent = []*Case{
 				r.expect(id > 0 && id < 1<<31 && !seen[id] && recipient == 0, "content of a joiner",
 					"a new senderId between 1 and 2^31-1, recipientId 0", fmt.Sprintf("%d, %d", id, recipient))
 				seen[id] = true
+				greatest = max(greatest, id)
 			}
+			// By chance that happens once in 10^42 times.
+			r.expect(greatest > 1<<24, "the greatest of 20 random ids", "more than 2^24", greatest)
 		},
 	},
 	{

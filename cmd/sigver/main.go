@@ -74,6 +74,10 @@ func serve(ctx context.Context, opts *options, stdout io.Writer) error {
 	if tlsConfig != nil {
 		l = tls.NewListener(l, tlsConfig)
 	}
+	if least := min(opts.config.MaxMessageSize, opts.config.SendQueueSize); least < sigver.DefaultMaxMessageSize {
+		// SIG-42 asks for more, but a limit is the operator's to set.
+		opts.config.Logger.Warn("messages of less than 64 KiB are refused, which clients may need", "limit", least)
+	}
 	server := sigver.New(opts.config)
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()

@@ -220,10 +220,17 @@ func TestErrors(t *testing.T) {
 		{[]string{"-key", "k"}, 2, "-cert"},
 		{[]string{"-ca", "a"}, 2, "-ca"},
 		{[]string{"-max-groups", "0"}, 2, "-max-groups"},
+		{[]string{"-max-message", "0"}, 2, "-max-message must be at least 1"},
+		{[]string{"-max-queue", "-1"}, 2, "-max-queue"},
+		{[]string{"-write-timeout", "0"}, 2, "-write-timeout"},
+		{[]string{"-log", "loud"}, 2, "want debug, info, warn or error"},
+		{[]string{"-port", ""}, 2, "-port"},
+		{[]string{"-port", "http"}, 2, "-port"},
 		{[]string{"-max-per-addr", "-1"}, 2, "-max-per-addr"},
 		{[]string{"-first-message", "soon"}, 2, "-first-message"},
 		{[]string{"-key", empty, "-cert", empty}, 1, "-cert"},
-		{[]string{"-host", "127.0.0.1", "-port", "70000"}, 1, "-port"},
+		{[]string{"-port", "70000"}, 2, "-port"},
+		{[]string{"-host", "192.0.2.1", "-port", "0"}, 1, "-host"},
 	} {
 		var errs bytes.Buffer
 		if s := run(context.Background(), test.args, io.Discard, &errs); s != test.status || !strings.Contains(errs.String(), test.say) {

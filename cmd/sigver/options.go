@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/meshpair/meshpair/sigver"
@@ -45,10 +46,10 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.IntVar(&c.MaxGroups, "max-groups", sigver.DefaultMaxGroups, "most `groups` at one time")
 	f.IntVar(&c.MaxGroupPeers, "max-group-peers", sigver.DefaultMaxGroupPeers, "most `peers` connected with one key")
 	f.IntVar(&c.MaxPerAddr, "max-per-addr", 0, "most `connections` from one address (IPv6: one /64); 0 for no limit, as behind a proxy")
-	f.DurationVar(&c.FirstMessageTimeout, "first-message", 0, "`time` that a peer may take to its first message; 0: the heartbeats' 15s")
+	f.DurationVar(&c.FirstMessageTimeout, "first-message", 0, "`time`, such as 5s, that a peer may take to its first message; 0: the heartbeats' 15s")
 	f.IntVar(&c.SendQueueSize, "max-queue", sigver.DefaultSendQueueSize, "most `bytes` that wait for a peer that reads slowly")
 	f.DurationVar(&c.WriteTimeout, "write-timeout", sigver.DefaultWriteTimeout, "`time` that writing a message to a peer may take")
-	f.TextVar(&o.level, "log", o.level, "least `level` to log: debug, info, warn or error")
+	f.Var((*level)(&o.level), "log", "least `level` to log: debug, info, warn or error")
 	var version bool
 	f.BoolVar(&version, "V", false, "")
 	f.BoolVar(&version, "version", false, "print the version")
@@ -62,6 +63,19 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return o, errVersion
 	}
 	return o, o.check(stderr)
+}
+
+// A level is a slog.Level as a flag.
+type level slog.Level
+
+func (l *level) String() string { return strings.ToLower(slog.Level(*l).String()) }
+
+func (l *level) Set(s string) error {
+	switch s {
+	case "debug", "info", "warn", "error":
+		return (*slog.Level)(l).UnmarshalText([]byte(s))
+	}
+	return errors.New("want debug, info, warn or error")
 }
 
 // both defines a text flag under its short and its long name.
@@ -89,34 +103,55 @@ func asksHelp(args []string) bool {
 }
 
 func (o *options) check(stderr io.Writer) error {
-	var problem string
-	switch {
-	case o.flags.NArg() > 0:
-		problem = fmt.Sprintf("unknown argument %q", o.flags.Arg(0))
-	case (o.key == "") != (o.cert == ""):
-		problem = "TLS needs both -key and -cert"
-	case o.ca != "" && o.cert == "":
-		problem = "-ca goes with -key and -cert"
-	default:
-		for name, n := range map[string]int{
-			"max-message": o.config.MaxMessageSize, "max-groups": o.config.MaxGroups,
-			"max-group-peers": o.config.MaxGroupPeers, "max-queue": o.config.SendQueueSize,
-			"write-timeout": int(o.config.WriteTimeout),
-		} {
-			if n <= 0 {
-				problem = "-" + name + " must be greater than 0"
-			}
-		}
-		if o.config.MaxPerAddr < 0 || o.config.FirstMessageTimeout < 0 {
-			problem = "-max-per-addr and -first-message must not be negative"
-		}
-	}
+	problem := o.problem()
 	if problem == "" {
 		return nil
 	}
 	fmt.Fprintln(stderr, "sigver:", problem)
 	o.flags.Usage()
 	return errors.New(problem)
+}
+
+// problem says what is wrong with the flags, "" for nothing.
+func (o *options) problem() string {
+	if port, err := strconv.ParseUint(o.port, 10, 16); err != nil || o.port != strconv.FormatUint(port, 10) {
+		return fmt.Sprintf("-port %q is not a number from 0 to 65535", o.port)
+	}
+	switch {
+	case o.flags.NArg() > 0:
+		return fmt.Sprintf("unknown argument %q", o.flags.Arg(0))
+	case (o.key == "") != (o.cert == ""):
+		return "TLS needs both -key and -cert"
+	case o.ca != "" && o.cert == "":
+		return "-ca goes with -key and -cert"
+	}
+	return o.limits()
+}
+
+// limits says what is wrong with the limits, "" for nothing.
+func (o *options) limits() string {
+	c := &o.config
+	for _, limit := range []struct {
+		name         string
+		value, least int
+	}{
+		{"max-message", c.MaxMessageSize, 1},
+		{"max-groups", c.MaxGroups, 1},
+		{"max-group-peers", c.MaxGroupPeers, 1},
+		{"max-per-addr", c.MaxPerAddr, 0},
+		{"max-queue", c.SendQueueSize, 1},
+	} {
+		if limit.value < limit.least {
+			return fmt.Sprintf("-%s must be at least %d", limit.name, limit.least)
+		}
+	}
+	switch {
+	case c.FirstMessageTimeout < 0:
+		return "-first-message must not be negative"
+	case c.WriteTimeout <= 0:
+		return "-write-timeout must be greater than 0"
+	}
+	return ""
 }
 
 // usage prints the help: each flag once, a short name beside its long one.
