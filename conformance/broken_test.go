@@ -168,19 +168,8 @@ func proxy(client net.Conn, host string, change mutation) {
 }
 
 func writeServerFrame(c net.Conn, f *frame) {
-	b := []byte{0x80 | f.rsv<<4 | f.op, 0}
-	switch n := len(f.payload); {
-	case n < 126:
-		b[1] = byte(n)
-	case n < 1<<16:
-		b[1] = 126
-		b = append(b, byte(n>>8), byte(n))
-	default:
-		b[1] = 127
-		b = append(b, 0, 0, 0, 0, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
-	}
+	b := f.header()
 	if f.masked {
-		b[1] |= 0x80
 		b = append(b, 0, 0, 0, 0)
 	}
 	c.Write(append(b, f.payload...))

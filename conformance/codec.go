@@ -55,6 +55,9 @@ func appendBytes(b []byte, number int, v []byte) []byte {
 	return append(b, v...)
 }
 
+// member returns the n-th member id, for cases that need some.
+func member(n uint32) uint32 { return 1<<31 + n }
+
 // connectMessage encodes a signaling.Message with connect.
 func connectMessage(id uint32, members ...uint32) []byte {
 	group := appendVarint(nil, 1, uint64(id))

@@ -9,6 +9,9 @@ import (
 	"time"
 )
 
+// deadline is until when an expected answer may come.
+func deadline() time.Time { return time.Now().Add(timeout) }
+
 // describe says what came, for a report.
 func describe(f *frame, err error) string {
 	switch {
@@ -58,14 +61,14 @@ func (p *peer) connect(want bool, id uint32, members ...uint32) {
 }
 
 func (p *peer) expectConnected(want bool) {
-	s, f, err := p.message(time.Now().Add(timeout))
+	s, f, err := p.message(deadline())
 	ok := s.connected != nil && *s.connected == want
 	p.run.expect(ok, p.name+" asked for a group", fmt.Sprintf("connected:%v", want), describe(f, err))
 }
 
 // expectContent expects a content with data and returns its ids.
 func (p *peer) expectContent(data []byte) (sender, recipient uint32) {
-	s, f, err := p.message(time.Now().Add(timeout))
+	s, f, err := p.message(deadline())
 	ok := s.content != nil && s.content.data != nil && bytes.Equal(s.content.data, data)
 	want := fmt.Sprintf("a content with data % x", data)
 	if len(data) > 32 {
@@ -77,7 +80,7 @@ func (p *peer) expectContent(data []byte) (sender, recipient uint32) {
 
 // expectExact expects a content with these ids; nil data is a disconnect notice.
 func (p *peer) expectExact(want content) {
-	s, f, err := p.message(time.Now().Add(timeout))
+	s, f, err := p.message(deadline())
 	ok := s.content != nil && s.content.sender == want.sender && s.content.recipient == want.recipient &&
 		(s.content.data == nil) == (want.data == nil) && bytes.Equal(s.content.data, want.data)
 	p.run.expect(ok, "for "+p.name, signaling{content: &want}.String(), describe(f, err))

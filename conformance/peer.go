@@ -54,6 +54,28 @@ type frame struct {
 	payload []byte
 }
 
+// header encodes the frame's header, without the masking key.
+func (f frame) header() []byte {
+	b := []byte{f.rsv<<4 | f.op, 0}
+	if f.fin {
+		b[0] |= 0x80
+	}
+	if f.masked {
+		b[1] |= 0x80
+	}
+	switch n := len(f.payload); {
+	case n < 126:
+		b[1] |= byte(n)
+	case n < 1<<16:
+		b[1] |= 126
+		b = binary.BigEndian.AppendUint16(b, uint16(n))
+	default:
+		b[1] |= 127
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	return b
+}
+
 // open connects a peer with a key of this run; what follows ? in key is the query.
 func (r *run) open(name, key string) *peer {
 	return r.openTarget(name, r.prefix+key, nil)
@@ -149,20 +171,8 @@ func (p *peer) write(b []byte) {
 
 // writeFrame writes a frame, masked as a client must.
 func (p *peer) writeFrame(f frame) {
-	b := []byte{f.rsv<<4 | f.op, 0x80}
-	if f.fin {
-		b[0] |= 0x80
-	}
-	switch n := len(f.payload); {
-	case n < 126:
-		b[1] |= byte(n)
-	case n < 1<<16:
-		b[1] |= 126
-		b = binary.BigEndian.AppendUint16(b, uint16(n))
-	default:
-		b[1] |= 127
-		b = binary.BigEndian.AppendUint64(b, uint64(n))
-	}
+	f.masked = true
+	b := f.header()
 	mask := [4]byte{0x12, 0x34, 0x56, 0x78}
 	b = append(b, mask[:]...)
 	for i, c := range f.payload {

@@ -5,8 +5,6 @@ import (
 	"time"
 )
 
-func deadline() time.Time { return time.Now().Add(timeout) }
-
 var sigClose = []*Case{
 	{
 		ID: "SIG-10/heartbeat-times", Requirements: []string{"SIG-10", "SIG-11", "SIG-38"}, Level: Must,

@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// member returns the n-th member id, for cases that need some.
-func member(n uint32) uint32 { return 1<<31 + n }
-
 var sigConnect = []*Case{
 	{
 		ID: "SIG-1/key-is-compared-raw", Requirements: []string{"SIG-1"}, Level: Must,

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -647,69 +646,19 @@ func TestAbortDuringFlush(t *testing.T) {
 
 // Any number of goroutines may post, flush and write at once: all arrives, and what one of them sends stays in order.
 func TestConcurrentPosts(t *testing.T) {
-	const senders, each, pings = 8, 30, 30
 	eachTransport(t, func(t *testing.T, r role, pair transport) {
 		c, p := pair(t, r, Config{MaxQueue: 1 << 20})
-		ended := make(chan error)
-		go func() { ended <- readToEnd(c, nil) }()
-		var wg sync.WaitGroup
-		for s := range senders {
-			wg.Go(func() {
-				for i := range each {
-					data := fmt.Appendf(nil, "%d %d %s", s, i, strings.Repeat(string(rune('a'+s)), i*20))
-					var err error
-					switch (s + i) % 5 {
-					case 0:
-						err = c.Write(Text, data)
-					case 1:
-						err = c.Post(Text, data)
-						c.Flush()
-					default:
-						err = c.Post(Text, data)
-					}
-					if err != nil {
-						t.Error(err)
-					}
-				}
+		w := crowd{senders: 8, each: 30, pings: 30, size: 20}
+		w.run(t, c, p, func(s, i int, data []byte) error {
+			if (s+i)%5 == 0 {
+				return c.Write(Text, data)
+			}
+			err := c.Post(Text, data)
+			if (s+i)%5 == 1 || i == w.each-1 {
 				c.Flush()
-			})
-		}
-		wg.Go(func() {
-			for i := range pings {
-				p.Write(p.frame(0x89, fmt.Sprint(i)))
 			}
+			return err
 		})
-		next := make([]int, senders)
-		for messages, pong := 0, -1; messages < senders*each || pong < pings-1; {
-			b0, payload, err := rawRead(p.br, !p.masks)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if b0 == 0x8a {
-				var i int
-				if fmt.Sscan(payload, &i); i <= pong {
-					t.Fatalf("pong %q after %d", payload, pong)
-				}
-				pong = i // the pongs between may be left out
-				continue
-			}
-			var s, i int
-			var x string
-			fmt.Sscan(payload, &s, &i, &x)
-			if b0 != 0x81 || i != next[s] || x != strings.Repeat(string(rune('a'+s)), i*20) {
-				t.Fatalf("frame %#x %.40q of sender %d, want number %d", b0, payload, s, next[s])
-			}
-			next[s]++
-			messages++
-		}
-		wg.Wait()
-		if !idle(c) {
-			t.Error("an idle connection has something to send")
-		}
-		p.send(p.closing(1000, ""))
-		p.wantClose(1000)
-		p.wantEOF()
-		wantCloseError(t, <-ended, 1000, "")
 	})
 }
 

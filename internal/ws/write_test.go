@@ -166,55 +166,79 @@ func (d *deadlines) SetWriteDeadline(at time.Time) error {
 
 // Frames of several writers and pongs do not mix, and each writer's messages stay in order.
 func TestConcurrentWrites(t *testing.T) {
-	const writers, each, pings = 8, 50, 100
 	eachRole(t, func(t *testing.T, r role) {
 		c, p := tcpPair(t, r, Config{})
-		ended := make(chan error)
-		go func() { ended <- readToEnd(c, nil) }()
-		var wg sync.WaitGroup
-		for w := range writers {
-			wg.Go(func() {
-				for i := range each {
-					if err := c.Write(Text, fmt.Appendf(nil, "%d %d %s", w, i, strings.Repeat("x", i*100))); err != nil {
-						t.Error(err)
-					}
-				}
-			})
-		}
+		crowd{senders: 8, each: 50, pings: 100, size: 100}.run(t, c, p, func(_, _ int, data []byte) error {
+			return c.Write(Text, data)
+		})
+	})
+}
+
+// A crowd is some goroutines that send numbered messages at the same time, while the peer sends pings.
+type crowd struct {
+	senders, each, pings int
+	size                 int // bytes by which each message of a sender is longer than the one before
+}
+
+// run has the crowd send, checks what arrives, and closes.
+func (w crowd) run(t *testing.T, c *Conn, p *peer, send func(sender, i int, data []byte) error) {
+	t.Helper()
+	ended := make(chan error)
+	go func() { ended <- readToEnd(c, nil) }()
+	var wg sync.WaitGroup
+	for s := range w.senders {
 		wg.Go(func() {
-			for i := range pings {
-				p.Write(p.frame(0x89, fmt.Sprint(i)))
+			for i := range w.each {
+				if err := send(s, i, fmt.Appendf(nil, "%d %d %s", s, i, w.text(s, i))); err != nil {
+					t.Error(err)
+				}
 			}
 		})
-		next := make([]int, writers)
-		for messages, pong := 0, -1; messages < writers*each || pong < pings-1; {
-			b0, payload, err := rawRead(p.br, !p.masks)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if b0 == 0x8a {
-				var i int
-				if fmt.Sscan(payload, &i); i <= pong {
-					t.Fatalf("pong %q after %d", payload, pong)
-				}
-				pong = i // the pongs between may be left out
-				continue
-			}
-			var w, i int
-			var x string
-			fmt.Sscan(payload, &w, &i, &x)
-			if b0 != 0x81 || i != next[w] || x != strings.Repeat("x", i*100) {
-				t.Fatalf("frame %#x %.40q of writer %d, want number %d", b0, payload, w, next[w])
-			}
-			next[w]++
-			messages++
+	}
+	wg.Go(func() {
+		for i := range w.pings {
+			p.Write(p.frame(0x89, fmt.Sprint(i)))
 		}
-		wg.Wait()
-		p.send(p.closing(1000, ""))
-		p.wantClose(1000)
-		p.wantEOF()
-		wantCloseError(t, <-ended, 1000, "")
 	})
+	w.check(t, p)
+	wg.Wait()
+	if !idle(c) {
+		t.Error("an idle connection has something to send")
+	}
+	p.send(p.closing(1000, ""))
+	p.wantClose(1000)
+	p.wantEOF()
+	wantCloseError(t, <-ended, 1000, "")
+}
+
+func (w crowd) text(sender, i int) string { return strings.Repeat(string(rune('a'+sender)), i*w.size) }
+
+// check reads until all messages, and the last pong, have come.
+func (w crowd) check(t *testing.T, p *peer) {
+	t.Helper()
+	next := make([]int, w.senders)
+	for messages, pong := 0, -1; messages < w.senders*w.each || pong < w.pings-1; {
+		b0, payload, err := rawRead(p.br, !p.masks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b0 == 0x8a {
+			var i int
+			if fmt.Sscan(payload, &i); i <= pong {
+				t.Fatalf("pong %q after %d", payload, pong)
+			}
+			pong = i // the pongs between may be left out
+			continue
+		}
+		var s, i int
+		var x string
+		fmt.Sscan(payload, &s, &i, &x)
+		if b0 != 0x81 || i != next[s] || x != w.text(s, i) {
+			t.Fatalf("frame %#x %.40q of sender %d, want number %d", b0, payload, s, next[s])
+		}
+		next[s]++
+		messages++
+	}
 }
 
 // A ping that comes while a write is blocked does not stop reading, and the write's end brings the pong. Otherwise two
