@@ -1,0 +1,99 @@
+package rtc
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/pion/transport/v2"
+)
+
+// Defaults of [Config].
+const (
+	DefaultMaxMessage     = 64 << 10
+	DefaultHighWater      = 256 << 10
+	DefaultSilenceTimeout = 30 * time.Second
+	DefaultCloseTimeout   = 5 * time.Second
+)
+
+// Limits that are not configurable.
+const (
+	// MaxDescription is the largest description of the peer that is looked at, in bytes; browsers send about 500.
+	MaxDescription = 64 << 10
+	// MaxCandidate is the longest candidate of the peer that is looked at, in bytes.
+	MaxCandidate = 1 << 10
+	// MaxCandidates is how many candidates of the peer are taken, those in its description included.
+	MaxCandidates = 128
+	// MaxLabel is the longest label of a channel, in bytes. Peers that use pion take no longer one than about 8 KiB.
+	MaxLabel = 4 << 10
+	// MaxChannels is how many channels the peer may open beside the one, only to see them closed.
+	MaxChannels = 16
+)
+
+const (
+	// maxSend is the largest message that pion sends.
+	maxSend = 64 << 10
+	// minWindow is the smallest receive window.
+	minWindow = 1 << 20
+)
+
+// An ICEServer is a STUN or TURN server.
+type ICEServer struct {
+	URLs       []string // such as stun:host:port, turn:host:port?transport=udp, turns:host:port?transport=tcp
+	Username   string   // for TURN
+	Credential string   // for TURN
+}
+
+// Config says how a connection may reach its peer and what it may take. The zero value works, on a local network: it
+// asks no server. A number that is zero or negative has its default.
+type Config struct {
+	// ICEServers are asked for further addresses of this end. No other server is ever contacted.
+	ICEServers []ICEServer
+
+	// RelayOnly hides all addresses of this end but those lent by the TURN servers among ICEServers.
+	RelayOnly bool
+
+	// Loopback uses 127.0.0.1 and no other address of this machine, for peers on this machine.
+	Loopback bool
+
+	// Logger gets what the WebRTC library has to say, at [slog.LevelDebug]; nothing if nil.
+	Logger *slog.Logger
+
+	// MaxMessage is the largest message in bytes, by default 64 KiB. It is announced to the peer, and a larger message
+	// of it ends the connection; the receive window, which bounds what is held of messages that are not read, is four
+	// times this and at least 1 MiB. We send none larger than this, than the peer takes, nor than 64 KiB.
+	MaxMessage int
+
+	// HighWater is how many bytes may be on their way, sent but not acknowledged, before Send waits; by default
+	// 256 KiB. It waits until half of that has been acknowledged. One message more may be on its way, so up to
+	// HighWater + MaxMessage bytes. Over a long path it bounds throughput: HighWater in a round trip.
+	HighWater int
+
+	// SilenceTimeout is how long the peer may be silent before it is given up, and how long a path is looked for; by
+	// default 30 s. A living peer is heard every 2 s, or of SilenceTimeout every sixth part if that is less.
+	SilenceTimeout time.Duration
+
+	// CloseTimeout is how long Close waits for what has been sent to arrive; by default 5 s.
+	CloseTimeout time.Duration
+
+	net transport.Net // what tests have in place of the network
+}
+
+// withDefaults returns c with every number set.
+func (c Config) withDefaults() Config {
+	if c.MaxMessage <= 0 {
+		c.MaxMessage = DefaultMaxMessage
+	}
+	if c.HighWater <= 0 {
+		c.HighWater = DefaultHighWater
+	}
+	if c.SilenceTimeout <= 0 {
+		c.SilenceTimeout = DefaultSilenceTimeout
+	}
+	if c.CloseTimeout <= 0 {
+		c.CloseTimeout = DefaultCloseTimeout
+	}
+	return c
+}
+
+// window returns the receive window in bytes. A message larger than it would stall the connection for ever.
+func (c Config) window() int { return max(minWindow, 4*c.MaxMessage) }

@@ -1,0 +1,265 @@
+package rtc
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/pion/datachannel"
+	"github.com/pion/webrtc/v3"
+)
+
+// Kind says what a message holds.
+type Kind byte
+
+// The kinds of messages; their values are those of package ws.
+const (
+	Text   Kind = 1 // UTF-8, checked in both directions
+	Binary Kind = 2 // any bytes
+)
+
+// A Conn is a data channel to one peer, and all that it takes to have one.
+//
+// One goroutine may be in Read; all other methods may be called by any number of goroutines at once, and from the
+// callback for signals. A Conn must be closed, with Close or Abort, unless Open, Read or Send has returned an error
+// that ended it: see [Conn.Done].
+//
+// Its states are opening, open and over. The first failure, of whatever origin, leads to the last (see fail).
+type Conn struct {
+	cfg   Config
+	offer bool         // we offered; constant
+	send  func(Signal) // the caller's callback
+
+	opened  chan struct{} // closed when the channel is open, after dc, raw and label have been set
+	closing chan struct{} // closed by Close and Abort: no message goes in or out any more
+	over    chan struct{} // closed when err has been set
+	gone    chan struct{} // closed when nothing of pion's is left
+
+	dc    *webrtc.DataChannel
+	raw   datachannel.ReadWriteCloser // dc's messages
+	label string
+
+	mu        sync.Mutex
+	err       error // why this is over
+	confirmed bool  // the peer closed its direction after we had closed ours
+	stage     Stage
+	local     Candidates
+	remote    Candidates
+	described bool // the peer's description has come
+	maxSend   int  // bytes of one message; known once described
+	extra     int  // channels of the peer that were closed
+	jobs      []func()
+	working   bool // a goroutine does the jobs
+
+	// What follows belongs to the goroutine that does the jobs.
+	section section // of our description, for our candidates
+	applied bool    // the peer's description has been given to pion
+	early   []Signal
+
+	pion  sync.Mutex // held while pc is told something, so that this does not cross its end; never during a callback
+	pc    *webrtc.PeerConnection
+	ended bool // guarded by pion
+
+	wlock lock          // held while a message is sent
+	low   chan struct{} // of capacity 1: a token means that the buffered amount has sunk below the low-water mark
+
+	rlock lock // held while reading; the fields below belong to its holder
+	rerr  error
+	buf   []byte
+}
+
+// A lock is a mutex that can be waited for together with other things.
+type lock chan struct{}
+
+func newLock() lock { return make(lock, 1) }
+
+// Offer begins a connection as the end that offers and opens the channel, with a label of at most MaxLabel bytes. What
+// the peer has to be told is given to send, first an offer, then candidates, last a SignalEnd, by one goroutine at a
+// time and in the order in which the peer should hear of it. No lock is held, so send may block; it is not called any
+// more once the connection is over, though a call under way may still be.
+//
+// It fails if the Config or the label cannot be used, or this machine has no network to look at.
+func Offer(cfg Config, label string, send func(Signal)) (*Conn, error) {
+	if len(label) > MaxLabel {
+		return nil, fmt.Errorf("rtc: label of %d bytes, of at most %d: %w", len(label), MaxLabel, ErrTooBig)
+	}
+	c, err := newConn(cfg, send)
+	if err != nil {
+		return nil, err
+	}
+	c.offer = true
+	c.label = label
+	dc, err := c.pc.CreateDataChannel(label, nil)
+	if err != nil {
+		c.Abort()
+		return nil, fmt.Errorf("rtc: channel: %w", err)
+	}
+	dc.OnOpen(func() { c.attach(dc) })
+	c.post(c.makeOffer)
+	return c, nil
+}
+
+// Answer begins a connection as the end that answers: the first signal that it needs is the peer's offer. The peer
+// opens the channel; the first that is reliable and ordered is taken. In all else it is like [Offer].
+func Answer(cfg Config, send func(Signal)) (*Conn, error) { return newConn(cfg, send) }
+
+func newConn(cfg Config, send func(Signal)) (*Conn, error) {
+	cfg = cfg.withDefaults()
+	pc, err := cfg.newPeerConnection()
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{
+		cfg: cfg, send: send, pc: pc,
+		opened: make(chan struct{}), closing: make(chan struct{}), over: make(chan struct{}), gone: make(chan struct{}),
+		low: make(chan struct{}, 1), wlock: newLock(), rlock: newLock(),
+	}
+	c.watch()
+	return c, nil
+}
+
+// watch has pion's events come to this connection. Its handlers do not block, so that pion's end can be waited for.
+func (c *Conn) watch() {
+	c.pc.OnICECandidate(c.found)
+	c.pc.OnDataChannel(c.accept)
+	c.pc.OnICEConnectionStateChange(func(state webrtc.ICEConnectionState) {
+		switch state {
+		case webrtc.ICEConnectionStateConnected:
+			c.reach(StageHandshake)
+		case webrtc.ICEConnectionStateFailed:
+			c.pathFailed()
+		}
+	})
+	c.pc.SCTP().Transport().OnStateChange(func(state webrtc.DTLSTransportState) {
+		switch state {
+		case webrtc.DTLSTransportStateConnected:
+			c.reach(StageChannel)
+		case webrtc.DTLSTransportStateFailed:
+			c.fail(ErrHandshake)
+		}
+	})
+	c.pc.SCTP().OnClose(func(err error) {
+		if err == nil {
+			c.peerEnded()
+		} else if !c.isOpen() {
+			// The peer opened a channel in a way that made pion accept none any more. An open channel lives on.
+			c.fail(&ProtocolError{err})
+		}
+	})
+}
+
+// reach notes how far opening has got.
+func (c *Conn) reach(stage Stage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stage = max(c.stage, stage)
+}
+
+// pathFailed ends a connection whose peer has not been heard for SilenceTimeout.
+func (c *Conn) pathFailed() {
+	c.mu.Lock()
+	stage := c.stage
+	c.mu.Unlock()
+	if stage <= StagePath {
+		c.fail(ErrNoPath)
+	} else {
+		c.fail(ErrLost)
+	}
+}
+
+// peerEnded ends a connection because the peer did, by closing the channel or everything.
+func (c *Conn) peerEnded() {
+	select {
+	case <-c.closing:
+		c.mu.Lock()
+		c.confirmed = c.confirmed || c.err == nil
+		c.mu.Unlock()
+		c.fail(ErrClosed)
+	default:
+		c.fail(io.EOF)
+	}
+}
+
+// accept takes the channel that the peer opened, if it is the one, and closes it otherwise.
+func (c *Conn) accept(dc *webrtc.DataChannel) {
+	reliable := dc.Ordered() && dc.MaxRetransmits() == nil && dc.MaxPacketLifeTime() == nil
+	dc.OnOpen(func() {
+		if !c.offer && reliable && c.attach(dc) {
+			return
+		}
+		if raw, err := dc.Detach(); err == nil {
+			raw.Close()
+		}
+		c.mu.Lock()
+		c.extra++
+		tooMany := c.extra > MaxChannels
+		c.mu.Unlock()
+		if tooMany {
+			c.fail(&ProtocolError{ErrTooManyChannels})
+		}
+	})
+}
+
+// attach makes dc the channel of this connection, if it has none and is not over.
+func (c *Conn) attach(dc *webrtc.DataChannel) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil || c.raw != nil {
+		return false
+	}
+	raw, err := dc.Detach()
+	if err != nil {
+		return false
+	}
+	dc.SetBufferedAmountLowThreshold(uint64(c.cfg.HighWater / 2))
+	dc.OnBufferedAmountLow(func() {
+		select {
+		case c.low <- struct{}{}:
+		default:
+		}
+	})
+	c.dc, c.raw, c.label = dc, raw, dc.Label()
+	close(c.opened)
+	return true
+}
+
+// fail ends the connection because of err, if it is not over: from here on nothing can be sent, and Read returns what
+// has come and then err. It blocks on nothing, so that pion's callbacks can call it.
+func (c *Conn) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return
+	}
+	if !c.isOpen() {
+		err = &OpenError{Stage: c.stage, Local: c.local, Remote: c.remote, Err: err}
+	}
+	c.err = err
+	close(c.over)
+	go c.end()
+}
+
+// end closes all of pion's sockets and waits for all of its goroutines.
+func (c *Conn) end() {
+	c.pion.Lock()
+	defer c.pion.Unlock()
+	c.ended = true
+	c.pc.GracefulClose()
+	close(c.gone)
+}
+
+// cause returns why the connection is over, nil if it is not.
+func (c *Conn) cause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+func (c *Conn) isOpen() bool {
+	select {
+	case <-c.opened:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,109 @@
+package rtc
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v3"
+)
+
+// What the user says of servers is passed on, and nothing else.
+func TestConfiguration(t *testing.T) {
+	configuration, err := Config{}.configuration()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(configuration.ICEServers) != 0 || configuration.ICETransportPolicy != webrtc.ICETransportPolicyAll || len(configuration.Certificates) != 1 {
+		t.Errorf("by default: %+v", configuration)
+	}
+	cfg := Config{RelayOnly: true, ICEServers: []ICEServer{{[]string{"turn:127.0.0.1:9"}, "user", "secret"}}}
+	pc, err := cfg.withDefaults().newPeerConnection()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.GracefulClose()
+	got := pc.GetConfiguration()
+	if got.ICETransportPolicy != webrtc.ICETransportPolicyRelay || len(got.ICEServers) != 1 {
+		t.Fatalf("got %+v", got)
+	}
+	server := got.ICEServers[0]
+	if server.URLs[0] != "turn:127.0.0.1:9" || server.Username != "user" || server.Credential != "secret" {
+		t.Errorf("got %+v", server)
+	}
+	for name, bad := range map[string]ICEServer{
+		"url": {URLs: []string{"http://127.0.0.1"}}, "credentials": {URLs: []string{"turn:127.0.0.1:9"}},
+	} {
+		if _, err := Answer(Config{ICEServers: []ICEServer{bad}}, nil); err == nil {
+			t.Errorf("a server with a bad %s is taken", name)
+		}
+	}
+}
+
+// An end that may only use relays and has none shows nothing of itself.
+func TestRelayOnly(t *testing.T) {
+	c, said := started(t, true, Config{RelayOnly: true})
+	for s := range said {
+		if s.Type == SignalCandidate {
+			t.Errorf("it says %q", s.Candidate)
+		}
+		if s.Type == SignalEnd {
+			break
+		}
+	}
+	c.Abort()
+}
+
+// There is one certificate for many connections, until it nears its end.
+func TestCertificate(t *testing.T) {
+	var c certificate
+	now := time.Now()
+	first, err := c.at(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := c.at(first.Expires().Add(-renewal - time.Second)); again != first {
+		t.Error("it is renewed too early")
+	}
+	second, err := c.at(first.Expires().Add(-renewal + time.Second))
+	if err != nil || second == first {
+		t.Errorf("it is not renewed: %v", err)
+	}
+	one, _ := certificates.get()
+	if other, _ := certificates.get(); one != other {
+		t.Error("there are two")
+	}
+}
+
+// lockedBuffer is a log.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// What pion says goes to the logger of the user, at Debug.
+func TestLogger(t *testing.T) {
+	var log lockedBuffer
+	a, _ := pair(t, Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}, Config{})
+	a.Abort()
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	lines := strings.Split(strings.TrimSpace(log.b.String()), "\n")
+	if len(lines) < 2 {
+		t.Error("nothing is said")
+	}
+	for _, line := range lines {
+		if !strings.Contains(line, "level=DEBUG") || !strings.Contains(line, "pion=") {
+			t.Errorf("it says %q", line)
+		}
+	}
+}
