@@ -1,0 +1,300 @@
+package mesh
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/meshpair/meshpair/internal/wire"
+)
+
+// An address says where the other end of a channel in the making is found: in the group, or through signaling, where
+// 0 is the member that the server chose and other ids are those of joining peers (SIG-26 to SIG-29).
+type address struct {
+	signaling bool
+	id        uint32 // the other end's
+	me        uint32 // this end's
+}
+
+// An attempt to build a channel. It is waiting for a response, or negotiating, until it settles: a channel is open and
+// initialised, or there will be none. While it lasts it is in Core.attempts, by its address's id.
+type attempt struct {
+	to          address
+	asked       bool // by this end
+	negotiating bool
+	timer       *timer
+	settled     func(error) // called once when it is over; may be nil
+
+	channel *channel // that this end tries to open; nil: none
+	neg     wire.Negotiation
+	first   bool // this end is the initiator of neg
+}
+
+// building returns the channel that an attempt is about to have, whichever end opens it.
+func (c *Core) building(a *attempt) *channel {
+	if a.channel != nil {
+		return a.channel
+	}
+	if ch := c.builds[a.to.id]; ch != nil && ch.member == nil {
+		return ch
+	}
+	return nil
+}
+
+// attemptsBy returns the attempts that go through signaling, or those that do not, in a fixed order.
+func (c *Core) attemptsBy(signaling bool) []*attempt {
+	var all []*attempt
+	for _, a := range c.attempts {
+		if a.to.signaling == signaling {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, func(a, b *attempt) int { return int(a.to.id) - int(b.to.id) })
+	return all
+}
+
+// cancelAttempts gives all attempts up, and tells nobody.
+func (c *Core) cancelAttempts() {
+	for _, a := range append(c.attemptsBy(true), c.attemptsBy(false)...) {
+		a.settled = nil
+		c.fail(a, ErrCanceled)
+	}
+}
+
+// request asks a peer for a channel (BLD-1, BLD-2).
+func (c *Core) request(to address, content []byte, settled func(error)) {
+	a := &attempt{to: to, asked: true, settled: settled}
+	c.attempts[to.id] = a
+	a.timer = c.after(ResponseTimeout, func() { c.fail(a, ErrNoResponse) }) // BLD-6
+	c.send74(to, &wire.ChannelBuilder{Kind: wire.ChannelBuilderConnectionRequest, ConnectionRequest: content})
+}
+
+// send74 sends a message of the channel builder.
+func (c *Core) send74(to address, m *wire.ChannelBuilder) {
+	if err := c.tell(to, wire.ServiceChannelBuilder, m.Append(nil)); err != nil {
+		c.emit(Note{Text: "message not sent", ID: to.id, Err: err})
+	}
+}
+
+// builder handles a message of the channel builder.
+func (c *Core) builder(from address, m *wire.ChannelBuilder) {
+	switch m.Kind {
+	case wire.ChannelBuilderConnectionRequest:
+		c.requested(from, m.ConnectionRequest)
+	case wire.ChannelBuilderConnectionResponse:
+		c.responded(from, m.ConnectionResponse)
+	case wire.ChannelBuilderNegotiation:
+		c.negotiate(from, m.Negotiation)
+	}
+}
+
+// requested answers a connection request (BLD-3 to BLD-5).
+func (c *Core) requested(from address, content []byte) {
+	if c.state == StateLeaving || from.id == 0 {
+		return
+	}
+	old := c.attempts[from.id]
+	if old != nil && old.asked && from.id >= c.id { // BLD-5: of two who ask each other the lower id wins
+		return
+	}
+	ok := from.signaling
+	if !from.signaling {
+		var r wire.ConnectionRequest
+		if err := r.Decode(content); err != nil {
+			c.emit(Note{Text: "connection request denied", ID: from.id, Err: err})
+		} else {
+			ok = r.ID == from.id && c.hearOf(r.ID, r.AdjacentIDs) // BLD-4, MSH-6
+		}
+	}
+	if ok {
+		a := &attempt{to: from, negotiating: true}
+		if old != nil { // whoever waits for the old one gets this
+			a.settled, old.settled = old.settled, nil
+			c.fail(old, ErrCanceled)
+		}
+		a.timer = c.after(ConnectTimeout, func() { c.fail(a, ErrTimeout) }) // BLD-7
+		c.attempts[from.id] = a
+	}
+	c.send74(from, &wire.ChannelBuilder{Kind: wire.ChannelBuilderConnectionResponse, ConnectionResponse: ok})
+}
+
+// responded begins the negotiation with a peer that agreed to have a channel (BLD-10).
+func (c *Core) responded(from address, ok bool) {
+	a := c.attempts[from.id]
+	if a == nil || !a.asked || a.negotiating || a.to.signaling != from.signaling {
+		return
+	}
+	if !ok {
+		c.fail(a, ErrDenied)
+		return
+	}
+	a.to.me = from.me // over signaling it becomes known only now
+	a.negotiating = true
+	a.timer.stop()
+	a.timer = c.after(ConnectTimeout, func() { c.fail(a, ErrTimeout) }) // BLD-7
+	if !from.signaling {
+		c.announce(c.members[from.id]) // MSH-7
+	}
+	c.send74(a.to, &wire.ChannelBuilder{Kind: wire.ChannelBuilderNegotiation, Negotiation: wire.Negotiation{Initiator: c.info()}})
+}
+
+// negotiate goes on with a negotiation (BLD-10 to BLD-13).
+func (c *Core) negotiate(from address, n wire.Negotiation) {
+	a := c.attempts[from.id]
+	if a == nil || !a.negotiating || a.to.signaling != from.signaling {
+		return
+	}
+	if !n.HasPassive { // BLD-11
+		n.Initiator.ID = from.id
+		n.Passive = c.info()
+		n.Passive.ID = from.me
+		n.HasPassive = true
+	}
+	if !negotiable(&n) {
+		c.fail(a, ErrNegotiation)
+		return
+	}
+	if a.channel != nil {
+		return // what is being tried may yet succeed
+	}
+	a.neg = n
+	a.first = n.Passive.ID == from.id // BLD-12
+	c.proceed(a)
+}
+
+// negotiable reports whether there is anything left to try.
+func negotiable(n *wire.Negotiation) bool {
+	i, p := &n.Initiator, &n.Passive
+	return i.WSS != "" && !p.WSTried || p.WSS != "" && !i.WSTried ||
+		i.DCSupported && p.DCSupported && (!i.DCTried || !p.DCTried)
+}
+
+// proceed takes the next step of a negotiation (BLD-13).
+func (c *Core) proceed(a *attempt) {
+	me, other := &a.neg.Passive, &a.neg.Initiator
+	if a.first {
+		me, other = other, me
+	}
+	dc := me.DCSupported && other.DCSupported
+	switch {
+	case other.WSS != "" && !me.WSTried:
+		c.dial(a, other)
+	case me.WSS != "" && !other.WSTried:
+		c.passOn(a)
+	case dc && !me.DCTried:
+		c.offer(a)
+	case dc && !other.DCTried:
+		c.passOn(a)
+	default:
+		c.passOn(a) // once more, so that the other end knows (BLD-13)
+		c.fail(a, ErrNegotiation)
+	}
+}
+
+// passOn sends the negotiation to the other end.
+func (c *Core) passOn(a *attempt) {
+	c.send74(a.to, &wire.ChannelBuilder{Kind: wire.ChannelBuilderNegotiation, Negotiation: a.neg})
+}
+
+// kind returns what the ends of an attempt's channel will be to each other (CHN-2).
+func (a *attempt) kind() kind {
+	switch {
+	case !a.to.signaling:
+		return internal
+	case a.first:
+		return withMember
+	default:
+		return withJoining
+	}
+}
+
+// dial tries a WebSocket (BLD-14, BLD-15).
+func (c *Core) dial(a *attempt, other *wire.Info) {
+	if !strings.HasPrefix(other.WSS, "ws://") && !strings.HasPrefix(other.WSS, "wss://") || len(other.WSS) > maxURL {
+		c.tried(a, false, fmt.Errorf("%w: URL %.100q", ErrProtocol, other.WSS))
+		return
+	}
+	k := a.kind()
+	group := c.groupID
+	if k == withMember {
+		group = other.GroupID
+	}
+	a.channel = c.newChannel(a.to, k, DialTimeout)
+	a.channel.opens, a.channel.dials = true, true
+	c.emit(Dial{a.channel.link, dialURL(other.WSS, k, group, a.to.me, c.key)})
+}
+
+// offer tries a data channel (BLD-16, CHN-4).
+func (c *Core) offer(a *attempt) {
+	if old := c.builds[a.to.id]; old != nil && old.member == nil {
+		c.close(old, true)
+	}
+	a.channel = c.newChannel(a.to, a.kind(), DataChannelTimeout)
+	a.channel.opens = true
+	c.builds[a.to.id] = a.channel
+	c.emit(Offer{a.channel.link, label{c.id, a.channel.kind.remote()}.String()})
+}
+
+// unbuilt is called when a channel came to nothing.
+func (c *Core) unbuilt(ch *channel, err error) {
+	a := c.attempts[ch.to.id]
+	switch {
+	case a == nil:
+	case ch.opened: // but not initialised
+		c.fail(a, err)
+	case a.channel == ch:
+		a.channel = nil
+		c.tried(a, !ch.dials, err)
+	}
+}
+
+// tried goes on after a vain try (BLD-13).
+func (c *Core) tried(a *attempt, dataChannel bool, err error) {
+	c.emit(Note{Text: "no channel", ID: a.to.id, Err: err})
+	me := &a.neg.Passive
+	if a.first {
+		me = &a.neg.Initiator
+	}
+	if dataChannel {
+		me.DCTried = true
+	} else {
+		me.WSTried = true
+	}
+	c.proceed(a)
+}
+
+// succeed ends an attempt for which there is a channel now.
+func (c *Core) succeed(id uint32) {
+	if a := c.attempts[id]; a != nil {
+		a.timer.stop()
+		delete(c.attempts, id)
+		if a.channel != nil && a.channel.member == nil { // another one came first
+			c.close(a.channel, true)
+		}
+		if a.to.signaling && a.asked {
+			c.sig.failed = 0
+		}
+		if a.settled != nil {
+			a.settled(nil)
+		}
+	}
+}
+
+// fail gives an attempt up.
+func (c *Core) fail(a *attempt, err error) {
+	if c.attempts[a.to.id] != a {
+		return
+	}
+	a.timer.stop()
+	delete(c.attempts, a.to.id)
+	if ch := c.building(a); ch != nil && !ch.closing {
+		c.close(ch, true)
+	}
+	if a.settled != nil {
+		a.settled(err)
+	}
+	if a.to.signaling && a.asked && err != ErrCanceled {
+		c.emit(Unconnected{0, err})
+		c.signalingFailed()
+	}
+}

@@ -1,0 +1,280 @@
+package mesh
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/meshpair/meshpair/internal/wire"
+)
+
+// A kind says what the ends of a channel are to each other, as seen from this end (CHN-2).
+type kind uint32
+
+const (
+	internal    kind = 0 // both are members
+	withJoining kind = 1 // the other end joins through this one
+	withMember  kind = 2 // this one joins through the other end
+)
+
+// remote returns the kind that the other end sees.
+func (k kind) remote() kind { return [...]kind{internal, withMember, withJoining}[k] }
+
+// A channel is a link to a peer: in the making, being initialised, or open. It is one of these as long as it is in
+// Core.channels.
+type channel struct {
+	link    Link
+	kind    kind
+	to      address // where the other end is found while the channel is built
+	opens   bool    // this end offered or dialled it; its kind is known then
+	dials   bool    // by WebSocket
+	stray   bool    // nobody asked for it
+	offered bool    // the other end has offered it
+
+	opened  bool
+	member  *member // set once it is initialised
+	closing bool    // closed by this end; kept only when leaving
+	timer   *timer  // of the opening, then of the initialisation
+	missed  int     // heartbeats
+	stalled bool    // nothing is read
+
+	out     [][]byte // to be sent before the user's messages
+	outSize int      // bytes in out
+	beating bool     // a heartbeat is among them
+	ready   bool     // Pull is going to be called
+	scratch []byte
+	turn    uint32 // the member that was sent something last, of those whose route this is
+}
+
+// byLink returns all channels in the order in which they were begun.
+func (c *Core) byLink() []*channel {
+	all := make([]*channel, 0, len(c.channels))
+	for _, ch := range c.channels {
+		all = append(all, ch)
+	}
+	slices.SortFunc(all, func(a, b *channel) int { return int(a.link) - int(b.link) })
+	return all
+}
+
+// newChannel begins a channel to a peer and gives it the time to open.
+func (c *Core) newChannel(to address, k kind, timeout time.Duration) *channel {
+	ch := &channel{link: c.newLink(), kind: k, to: to}
+	c.channels[ch.link] = ch
+	ch.timer = c.after(timeout, func() { c.broken(ch, ErrTimeout) })
+	return ch
+}
+
+// close closes a link; it is of no concern from then on, except when leaving, which waits for its end.
+func (c *Core) close(ch *channel, abort bool) {
+	c.release(ch)
+	ch.closing = true
+	if c.state != StateLeaving {
+		delete(c.channels, ch.link)
+	}
+	c.emit(Close{ch.link, abort})
+}
+
+// release takes from a channel whatever refers to it.
+func (c *Core) release(ch *channel) {
+	ch.timer.stop()
+	ch.out, ch.outSize = nil, 0
+	if c.builds[ch.to.id] == ch {
+		delete(c.builds, ch.to.id)
+	}
+	if ch.stray {
+		ch.stray = false
+		c.stray--
+	}
+}
+
+// opened handles a link that can be used now.
+func (c *Core) opened(in Opened) {
+	if in.Link == c.sig.link && c.sig.state == SignalingConnecting {
+		c.signalingOpened()
+		return
+	}
+	ch := c.channels[in.Link]
+	if ch == nil || ch.opened || c.state == StateLeaving {
+		return
+	}
+	ch.opened = true
+	ch.timer.stop()
+	if !ch.opens {
+		if err := c.readLabel(ch, in.Label); err != nil {
+			c.broken(ch, err)
+			return
+		}
+	}
+	switch ch.kind {
+	case internal:
+		c.adopt(ch, ch.to.id)
+		return
+	case withJoining: // CHN-6
+		c.queue(ch, (&wire.Channel{Kind: wire.ChannelInitPing, InitPing: wire.ChannelData{
+			GroupID: c.groupID, SenderID: c.id, Members: c.Members(), Key: c.key}}).Append(nil))
+	}
+	ch.timer = c.after(InitTimeout, func() { c.broken(ch, ErrTimeout) }) // CHN-11
+}
+
+// A label is what the end that opens a data channel says of it (CHN-4).
+type label struct {
+	ID   uint32 `json:"id"`
+	Type kind   `json:"type"`
+}
+
+func (l label) String() string {
+	b, _ := json.Marshal(l) // numbers alone: it cannot fail
+	return string(b)
+}
+
+// readLabel learns the kind of a channel that the other end opened, and checks that this end can be what the other
+// takes it for (CHN-4, CHN-5).
+func (c *Core) readLabel(ch *channel, text string) error {
+	var l label
+	if err := json.Unmarshal([]byte(text), &l); err != nil {
+		return fmt.Errorf("%w: label: %v", ErrProtocol, err)
+	}
+	ok := l.ID >= MinID && l.ID != c.id
+	switch l.Type {
+	case internal:
+		ok = ok && !ch.to.signaling && l.ID == ch.to.id
+	case withJoining, withMember:
+		ok = ok && ch.to.signaling
+	default:
+		ok = false
+	}
+	if !ok {
+		return fmt.Errorf("%w: label %.100q", ErrProtocol, text)
+	}
+	ch.kind = l.Type
+	return nil
+}
+
+// received handles a message of a link.
+func (c *Core) received(in Received) {
+	if in.Link == c.sig.link && c.sig.link != 0 {
+		if c.state != StateLeaving {
+			c.signalingReceived(in.Data)
+		}
+		return
+	}
+	ch := c.channels[in.Link]
+	if ch == nil || !ch.opened {
+		return
+	}
+	ch.missed = 0 // CHN-13
+	if ch.member == nil {
+		c.initialise(ch, in.Data)
+		return
+	}
+	var m wire.Message
+	if err := m.Decode(in.Data); err != nil { // CHN-10
+		c.emit(Note{Text: "message ignored", ID: ch.member.id, Err: err})
+		return
+	}
+	switch m.RecipientID {
+	case 0, c.id:
+		c.handle(ch, &m)
+	default:
+		c.forward(ch, &m)
+	}
+}
+
+// initialise handles the first message of a channel through which one end joins (CHN-6 to CHN-9).
+func (c *Core) initialise(ch *channel, data []byte) {
+	var m wire.Channel
+	err := m.Decode(data)
+	switch {
+	case err != nil:
+	case m.Kind == wire.ChannelInitPing && ch.kind == withMember:
+		err = c.initPing(ch, &m.InitPing)
+	case m.Kind == wire.ChannelInitPong && ch.kind == withJoining:
+		err = c.initPong(ch, m.InitPong)
+	default:
+		return // CHN-10
+	}
+	if err != nil {
+		c.broken(ch, fmt.Errorf("%w: initialisation: %w", ErrProtocol, err))
+	}
+}
+
+// initPing learns the group that this member joins (CHN-7, CHN-8). The key stays the one that was asked for.
+func (c *Core) initPing(ch *channel, d *wire.ChannelData) error {
+	switch {
+	case d.Topology != 0:
+		return fmt.Errorf("topology %d", d.Topology)
+	case d.SenderID < MinID || d.GroupID < MinID:
+		return fmt.Errorf("member %d, group %d", d.SenderID, d.GroupID)
+	case d.SenderID == c.id || len(c.others()) == 0 && slices.Contains(d.Members, c.id):
+		// Somebody has drawn our id: begin anew with another one (MSH-2).
+		c.closeSignaling(nil)
+		c.lost(ErrGone)
+		return nil
+	}
+	c.groupID = d.GroupID
+	c.queue(ch, (&wire.Channel{Kind: wire.ChannelInitPong, InitPong: c.id}).Append(nil))
+	c.becomeConstructing()
+	c.adopt(ch, d.SenderID)
+	c.wave = &wave{}
+	c.connectTo(d.Members, d.SenderID, c.wave)
+	c.settle(c.wave)
+	return nil
+}
+
+// initPong learns the id of the peer that joins through this member (CHN-9).
+func (c *Core) initPong(ch *channel, id uint32) error {
+	if id < MinID || id == c.id {
+		return fmt.Errorf("member %d", id)
+	}
+	c.adopt(ch, id)
+	return nil
+}
+
+// broken drops a channel that cannot be used, and tells the attempt that it was made for.
+func (c *Core) broken(ch *channel, err error) {
+	c.close(ch, true)
+	c.unbuilt(ch, err)
+}
+
+// closed handles the end of a link.
+func (c *Core) closed(in Closed) {
+	if in.Link == c.sig.link && c.sig.link != 0 {
+		if c.state == StateLeaving {
+			c.sig.closing = false
+			c.maybeLeft()
+			return
+		}
+		c.endSignaling(in.Err)
+		c.signalingLost(in.Err)
+		return
+	}
+	ch := c.channels[in.Link]
+	if ch == nil {
+		return
+	}
+	c.release(ch)
+	delete(c.channels, in.Link)
+	if ch.member == nil {
+		c.unbuilt(ch, in.Err)
+	} else if ch.member.ch == ch { // CHN-16: of an old channel nobody takes notice
+		ch.member.ch = nil
+		c.lose(ch.member, in.Err)
+	}
+	c.maybeLeft()
+}
+
+// queue has a message sent on a channel before the user's messages.
+func (c *Core) queue(ch *channel, b []byte) {
+	ch.out = append(ch.out, b)
+	ch.outSize += len(b)
+	c.wake(ch)
+}
+
+// wake has Pull called for a channel.
+func (c *Core) wake(ch *channel) {
+	if !ch.ready && ch.opened {
+		ch.ready = true
+		c.emit(Ready{ch.link})
+	}
+}

@@ -1,0 +1,284 @@
+package mesh
+
+import (
+	"slices"
+	"time"
+
+	"github.com/meshpair/meshpair/internal/wire"
+)
+
+// Times of the protocol.
+const (
+	HeartbeatInterval  = 3 * time.Second   // between two heartbeats to a member (CHN-12)
+	MaxMissed          = 3                 // ticks without a sign of a member with a channel (CHN-13)
+	MaxMissedDistant   = 4                 // ticks without a heartbeat of a member without (MSH-17)
+	MembersInterval    = 20 * time.Second  // between two lists for the antecedent (MSH-15)
+	GossipDelay        = 2 * time.Second   // from the last of several joins to a list for those who joined (MSH-18)
+	FreshTime          = 16 * time.Second  // for how long a member counts as one who has just joined (MSH-18)
+	ResponseTimeout    = 2 * time.Second   // for the answer to a connection request (BLD-6)
+	ConnectTimeout     = 14 * time.Second  // from there to an initialised channel (BLD-7)
+	DialTimeout        = 4 * time.Second   // to open a WebSocket (BLD-14)
+	DataChannelTimeout = 9 * time.Second   // to open a data channel (BLD-19)
+	InitTimeout        = 10 * time.Second  // from there to the end of its initialisation (CHN-11)
+	RetryDelay         = 300 * time.Second // before a member that could not be connected to is asked again (BLD-8)
+
+	SignalingInterval  = 5 * time.Second  // between two heartbeats to the signaling server (SIG-13)
+	SignalingMaxMissed = 3                // ticks without one of the server's (SIG-13)
+	SignalingTimeout   = 10 * time.Second // to open the WebSocket to it (SIG-41)
+	ReconnectPause     = 3 * time.Second  // the longest before signaling is connected to again
+	MaxRejoinPause     = 30 * time.Second // the longest before everything is begun anew
+	// RetryPause is by how much the pause grows before the server is asked for another member to join through.
+	RetryPause = 500 * time.Millisecond
+)
+
+// Sizes of the protocol, and what a stranger may at most make a member hold.
+const (
+	ChunkSize = 15_000  // bytes of a user message that travel at once (MSG-5)
+	MinID     = 1 << 31 // the least member id
+	MaxKey    = 512     // bytes of a key
+
+	// MaxRelayed is how many bytes may wait on one link that others have sent through us.
+	MaxRelayed = 1 << 20
+	// MaxStray is how many data channels may be in the making that nobody asked for.
+	MaxStray = 16
+)
+
+// Defaults of [Config].
+const (
+	DefaultMaxMembers    = 1000
+	DefaultSendQueue     = 4 << 20
+	DefaultSlowTimeout   = 30 * time.Second
+	DefaultLeaveTimeout  = 5 * time.Second
+	DefaultMaxMessage    = 64 << 20
+	DefaultMaxPartial    = 64 << 20
+	DefaultMaxPartialAll = 256 << 20
+)
+
+// Config holds what a [Core] may do and hold. A number that is zero has its default.
+type Config struct {
+	Rand func() uint32 // uniform; ids and pauses are drawn from it
+
+	NoRejoin     bool // leave, rather than begin anew, when everything is lost
+	MaxMembers   int  // of the group, this one included
+	SendQueue    int  // bytes that may wait for one member before sends wait
+	SlowTimeout  time.Duration
+	LeaveTimeout time.Duration // to send what waits before leaving
+
+	MaxMessage    int // bytes of a message that is sent or taken
+	MaxPartial    int // bytes held of incomplete messages of one member
+	MaxPartialAll int // the same, of all members
+}
+
+func (c Config) withDefaults() Config {
+	set(&c.MaxMembers, DefaultMaxMembers)
+	set(&c.SendQueue, DefaultSendQueue)
+	set(&c.SlowTimeout, DefaultSlowTimeout)
+	set(&c.LeaveTimeout, DefaultLeaveTimeout)
+	set(&c.MaxMessage, DefaultMaxMessage)
+	set(&c.MaxPartial, DefaultMaxPartial)
+	set(&c.MaxPartialAll, DefaultMaxPartialAll)
+	return c
+}
+
+func set[T int | time.Duration](v *T, def T) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+// A Core is one member, or a peer that wants to become one. Its methods must not be called concurrently.
+type Core struct {
+	cfg     Config
+	now     time.Duration // of the step under way
+	timers  timers
+	outputs []Output // of the step under way; reused by the next
+	lastID  Link
+
+	state    State
+	leftErr  error // why the group is about to be left
+	topology topology
+	key      string
+	id       uint32 // of this member; 0 when there is none
+	groupID  uint32
+
+	sig       signalingLink
+	pause     *timer // before signaling is connected to, or everything begun anew
+	rejoins   int    // in a row
+	leaveTime *timer
+
+	channels map[Link]*channel
+	members  map[uint32]*member
+	order    []*member // all of members, in the order in which they were heard of
+	attempts map[uint32]*attempt
+	builds   map[uint32]*channel // by the id under which its data channel messages go
+	stray    int                 // channels in the making that nobody asked for
+	wave     *wave               // the connections that joining waits for; nil: none
+
+	beat   *timer // while there is a channel
+	round  *timer
+	gossip *timer // after several have joined
+
+	buf     []byte     // scratch
+	waiting []*sending // sends without room, in the order of the calls
+	chunkID uint32
+	partial int // bytes of incomplete messages, of all members
+}
+
+// New returns a core that has left.
+func New(cfg Config) *Core {
+	return &Core{
+		cfg:      cfg.withDefaults(),
+		state:    StateLeft,
+		sig:      signalingLink{state: SignalingClosed},
+		channels: make(map[Link]*channel),
+		members:  make(map[uint32]*member),
+		attempts: make(map[uint32]*attempt),
+		builds:   make(map[uint32]*channel),
+	}
+}
+
+// State returns the state of the group (STA-1).
+func (c *Core) State() State { return c.state }
+
+// SignalingState returns the state of the connection to the signaling server (STA-2).
+func (c *Core) SignalingState() SignalingState { return c.sig.state }
+
+// ID returns the id of this member, 0 when it has none.
+func (c *Core) ID() uint32 { return c.id }
+
+// GroupID returns the id of the group, 0 when there is none.
+func (c *Core) GroupID() uint32 { return c.groupID }
+
+// Key returns the key of the group, "" when there is none.
+func (c *Core) Key() string { return c.key }
+
+// Members returns the ids of all members, this one first.
+func (c *Core) Members() []uint32 {
+	if c.id == 0 {
+		return nil
+	}
+	return append([]uint32{c.id}, c.others()...)
+}
+
+// Neighbors returns the ids of the members with which there is a channel.
+func (c *Core) Neighbors() []uint32 {
+	var ids []uint32
+	for _, m := range c.order {
+		if m.ch != nil {
+			ids = append(ids, m.id)
+		}
+	}
+	return ids
+}
+
+// others returns the ids of the members but this one.
+func (c *Core) others() []uint32 {
+	var ids []uint32
+	for _, m := range c.order {
+		if m.announced {
+			ids = append(ids, m.id)
+		}
+	}
+	return ids
+}
+
+// Next returns when the next timer is due: a [Tick] is wanted then.
+func (c *Core) Next() (time.Duration, bool) { return c.timers.next() }
+
+// Step takes an input at the time now, which must not go back, and returns what follows from it, in order. The slice is
+// valid until the next call of any method.
+func (c *Core) Step(now time.Duration, in Input) []Output {
+	c.begin(now)
+	switch in := in.(type) {
+	case Join:
+		c.join(in)
+	case Leave:
+		c.leave(nil)
+	case Send:
+		c.send(in)
+	case Cancel:
+		c.cancel(in.Token)
+	case Opened:
+		c.opened(in)
+	case Received:
+		c.received(in)
+	case Closed:
+		c.closed(in)
+	case Local:
+		c.local(in)
+	case Stalled:
+		if ch := c.channels[in.Link]; ch != nil {
+			ch.stalled = in.On
+			ch.missed = 0
+		}
+	case Tick:
+	}
+	return c.outputs
+}
+
+// Pull returns the next message to be sent on a link, or nil if nothing waits, and what follows from its being taken. It is
+// called after a [Ready], until it returns nil, as fast as the link takes messages. The message is valid until the
+// next Pull of the same link, the outputs until the next call of any method.
+func (c *Core) Pull(now time.Duration, l Link) ([]byte, []Output) {
+	c.begin(now)
+	if l == c.sig.link && l != 0 {
+		return c.sig.pull(), c.outputs
+	}
+	if ch := c.channels[l]; ch != nil {
+		return c.pull(ch), c.outputs
+	}
+	return nil, c.outputs
+}
+
+// begin starts a step: it forgets the outputs of the last one and lets all timers fire that are due.
+func (c *Core) begin(now time.Duration) {
+	clear(c.outputs)
+	c.outputs = c.outputs[:0]
+	for {
+		t := c.timers.due(now)
+		if t == nil {
+			break
+		}
+		c.now = max(c.now, t.at) // as if it had been fired in time
+		t.fire()
+	}
+	c.now = max(c.now, now)
+}
+
+func (c *Core) emit(o Output) { c.outputs = append(c.outputs, o) }
+
+// after calls f when d has passed.
+func (c *Core) after(d time.Duration, f func()) *timer { return c.timers.add(c.now+d, f) }
+
+// newLink returns a link that has never been.
+func (c *Core) newLink() Link {
+	c.lastID++
+	return c.lastID
+}
+
+// newID draws an id (MSH-1).
+func (c *Core) newID() uint32 {
+	for {
+		if id := c.cfg.Rand() | MinID; id != c.id && c.members[id] == nil {
+			return id
+		}
+	}
+}
+
+// jitter draws a time of at most d and at least half of it, so that those who lost the same thing at once do not all
+// come back at once.
+func (c *Core) jitter(d time.Duration) time.Duration {
+	return d/2 + time.Duration(uint64(d/2)*uint64(c.cfg.Rand())>>32)
+}
+
+// info is what this member says of itself in a negotiation.
+func (c *Core) info() wire.Info {
+	return wire.Info{GroupID: c.groupID, WSSupported: true, DCSupported: true}
+}
+
+func remove[T comparable](s []T, v T) []T {
+	if i := slices.Index(s, v); i >= 0 {
+		return slices.Delete(s, i, i+1)
+	}
+	return s
+}

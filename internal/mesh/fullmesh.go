@@ -1,0 +1,367 @@
+package mesh
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/meshpair/meshpair/internal/wire"
+)
+
+// A member is another member of the group, or one that is believed to be: adjacent, with a channel of its own, or
+// distant, reached through others (MSH-4). It is in Core.members and Core.order as long as it is one of these.
+type member struct {
+	id        uint32
+	announced bool          // the user knows of it
+	since     time.Duration // when it was announced
+	ch        *channel      // nil: distant
+	adjacent  []uint32      // those that a distant member has channels with, by its own word
+	via       *channel      // on which a distant member was heard last
+	missed    int           // heartbeats of a distant member
+	retryAt   time.Duration // it is not asked for a channel before
+
+	queue    []item // messages to be sent to it
+	queued   int    // what they cost
+	progress time.Duration
+	claimed  bool // by a send that waits, during admit
+
+	partials map[uint32]*partial
+	partial  int // what they cost
+}
+
+// A wave is the connections that one list of members leads to. Joining ends with it (STA-5).
+type wave struct{ pending int }
+
+// settle ends joining when nothing is left to wait for.
+func (c *Core) settle(w *wave) {
+	if w.pending == 0 && c.wave == w {
+		c.becomeConstructed()
+	}
+}
+
+// add makes a member of an id, or returns nil if there are too many.
+func (c *Core) add(id uint32) *member {
+	if len(c.order)+1 >= c.cfg.MaxMembers || id < MinID || id == c.id {
+		return nil
+	}
+	m := &member{id: id}
+	c.members[id] = m
+	c.order = append(c.order, m)
+	return m
+}
+
+// announce tells the user of a member, once.
+func (c *Core) announce(m *member) {
+	if m == nil || m.announced {
+		return
+	}
+	m.announced = true
+	m.since = c.now
+	c.emit(Joined{m.id})
+	if len(c.fresh()) > 1 {
+		c.gossip.stop()
+		c.gossip = c.after(GossipDelay, c.introduce)
+	}
+}
+
+// fresh returns the members that came not long ago. Two that join at one time through different members may be told of
+// each other by nobody, as each is missing in the list that the other was given.
+func (c *Core) fresh() []*member {
+	var all []*member
+	for _, m := range c.order {
+		if m.announced && c.now-m.since < FreshTime {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// introduce sends those who joined at about the same time the list of all, so that they need not wait for the members
+// round (MSH-18).
+func (c *Core) introduce() {
+	for _, m := range c.fresh() {
+		if m.ch != nil {
+			c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshMembers, Members: c.Members()})
+		}
+	}
+}
+
+// adopt makes an initialised channel that of a member (MSH-5).
+func (c *Core) adopt(ch *channel, id uint32) {
+	m := c.members[id]
+	if m == nil {
+		m = c.add(id)
+	}
+	if m == nil {
+		c.broken(ch, errMembers)
+		return
+	}
+	ch.timer.stop()
+	if ch.stray {
+		ch.stray = false
+		c.stray--
+	}
+	old := m.ch
+	m.ch, ch.member = ch, m
+	m.adjacent, m.via, m.missed, m.retryAt = nil, nil, 0, 0
+	if old != nil { // CHN-15: the newest wins
+		c.close(old, false)
+	}
+	c.startTimers()
+	c.notifyDistant()
+	c.announce(m)
+	c.succeed(ch.to.id)
+	if id != ch.to.id {
+		c.succeed(id) // it got in through signaling while it was being asked in the group
+	}
+	if len(m.queue) > 0 {
+		c.wake(ch)
+	}
+}
+
+var errMembers = errors.New("too many members")
+
+// lose handles the end of a member's last channel (MSH-9).
+func (c *Core) lose(m *member, err error) {
+	c.forget(m, err)
+	if c.state == StateLeaving {
+		return
+	}
+	if len(c.Neighbors()) == 0 { // MSH-10: nobody else can be reached
+		for len(c.order) > 0 {
+			c.forget(c.order[0], ErrUnreachable)
+		}
+		c.stopTimers()
+		c.becomeIdle()
+		return
+	}
+	c.notifyDistant()
+	c.rewake()
+	if c.topology == constructed && c.sig.state == SignalingChecked {
+		c.check() // STA-7
+	}
+}
+
+// forget removes a member and all that is held for it.
+func (c *Core) forget(m *member, err error) {
+	delete(c.members, m.id)
+	c.order = remove(c.order, m)
+	c.partial -= m.partial // MSG-12
+	m.partials, m.partial, m.queue, m.queued = nil, 0, nil, 0
+	if a := c.attempts[m.id]; a != nil {
+		c.fail(a, ErrGone)
+	}
+	if ch := c.builds[m.id]; ch != nil && ch.member == nil {
+		c.close(ch, true)
+	}
+	if m.announced {
+		c.emit(Gone{m.id, err})
+	}
+	c.unsend(m, err)
+}
+
+// hearOf notes a distant member and those that it has channels with; it refuses one with a channel here (MSH-6).
+func (c *Core) hearOf(id uint32, adjacent []uint32) bool {
+	m := c.members[id]
+	if m == nil {
+		m = c.add(id)
+	}
+	if m == nil || m.ch != nil {
+		return false
+	}
+	if len(adjacent) > c.cfg.MaxMembers {
+		adjacent = adjacent[:c.cfg.MaxMembers]
+	}
+	m.adjacent = adjacent
+	c.announce(m)
+	c.rewake()
+	return true
+}
+
+// connectTo asks those of a list for a channel with which there is none (MSH-3, MSH-16). from is who sent the list.
+func (c *Core) connectTo(ids []uint32, from uint32, w *wave) {
+	if len(ids) > c.cfg.MaxMembers {
+		ids = ids[:c.cfg.MaxMembers]
+	}
+	request := (&wire.ConnectionRequest{ID: c.id, AdjacentIDs: c.Neighbors()}).Append(nil)
+	for _, id := range ids {
+		m := c.members[id]
+		if m == nil {
+			if m = c.add(id); m == nil {
+				continue
+			}
+			m.adjacent = []uint32{from}
+		}
+		if m.ch != nil || m.retryAt > c.now { // BLD-8
+			continue
+		}
+		a := c.attempts[id]
+		if a == nil {
+			c.request(address{id: id, me: c.id}, request, nil)
+			a = c.attempts[id]
+		} else if w == nil || a.settled != nil {
+			continue
+		}
+		if w != nil {
+			w.pending++
+		}
+		a.settled = func(err error) { c.settledWith(id, err, w) }
+	}
+}
+
+// settledWith is called when an attempt to connect to a member is over.
+func (c *Core) settledWith(id uint32, err error, w *wave) {
+	if m := c.members[id]; m != nil && err != nil {
+		if err == ErrTimeout || err == ErrNegotiation { // BLD-8
+			m.retryAt = c.now + RetryDelay
+		}
+		if m.announced {
+			c.emit(Unconnected{id, err})
+		} else {
+			c.forget(m, nil)
+		}
+	}
+	if w != nil {
+		w.pending--
+		c.settle(w)
+	}
+}
+
+// handle handles a message for this member that came on a channel.
+func (c *Core) handle(ch *channel, m *wire.Message) {
+	from := c.members[m.SenderID]
+	if from != nil && from.ch == nil {
+		from.via = ch
+	}
+	switch m.ServiceID {
+	case wire.ServiceUserMessage:
+		if from != nil && from.announced { // MSG-3
+			c.user(from, m.RecipientID != 0, m.Content)
+		}
+	case wire.ServiceChannelBuilder, wire.ServiceDataChannelBuilder:
+		if m.SenderID >= MinID && m.SenderID != c.id {
+			c.service(address{id: m.SenderID, me: c.id}, m.ServiceID, m.Content)
+		}
+	case wire.ServiceFullMesh:
+		if m.SenderID >= MinID && m.SenderID != c.id {
+			c.fullMesh(m.SenderID, m.Content)
+		}
+	}
+}
+
+func (c *Core) fullMesh(from uint32, content []byte) {
+	var m wire.FullMesh
+	if err := m.Decode(content); err != nil {
+		c.emit(Note{Text: "message ignored", ID: from, Err: err})
+		return
+	}
+	switch m.Kind {
+	case wire.FullMeshMembers: // MSH-16
+		c.connectTo(m.Members, from, nil)
+	case wire.FullMeshAdjacentMembers: // MSH-14
+		c.hearOf(from, m.AdjacentMembers)
+	case wire.FullMeshHeartbeat: // MSH-17
+		if d := c.members[from]; d != nil {
+			d.missed = 0
+		}
+	}
+}
+
+// tellMesh sends a message of the full mesh to a member.
+func (c *Core) tellMesh(id uint32, m *wire.FullMesh) {
+	if err := c.tell(address{id: id, me: c.id}, wire.ServiceFullMesh, m.Append(nil)); err != nil {
+		c.emit(Note{Text: "message not sent", ID: id, Err: err})
+	}
+}
+
+// notifyDistant tells distant members who can reach this one (MSH-14).
+func (c *Core) notifyDistant() {
+	for _, m := range c.order {
+		if m.ch == nil {
+			c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.Neighbors()})
+		}
+	}
+}
+
+func (c *Core) startTimers() {
+	if c.beat == nil {
+		c.beat = c.after(HeartbeatInterval, c.heartbeats)
+	}
+	if c.round == nil {
+		c.round = c.after(MembersInterval, c.membersRound)
+	}
+}
+
+// heartbeats sends a heartbeat to every member, and gives up those that are silent (CHN-12, CHN-13, MSH-17).
+func (c *Core) heartbeats() {
+	c.beat = c.after(HeartbeatInterval, c.heartbeats)
+	for _, m := range slices.Clone(c.order) {
+		if c.members[m.id] != m {
+			continue // lost meanwhile
+		}
+		if m.ch != nil {
+			c.heartbeat(m)
+			continue
+		}
+		if m.missed++; m.missed >= MaxMissedDistant { // MSH-17
+			c.forget(m, ErrSilent)
+			continue
+		}
+		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshHeartbeat, Heartbeat: true})
+	}
+}
+
+func (c *Core) heartbeat(m *member) {
+	ch := m.ch
+	if !ch.stalled {
+		ch.missed++
+	}
+	if ch.missed >= MaxMissed { // CHN-13
+		m.ch = nil
+		c.close(ch, false)
+		c.lose(m, ErrSilent)
+		return
+	}
+	if !ch.beating { // CHN-12; one at a time, if the link takes none
+		ch.beating = true
+		c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceHeartbeat}).Append(nil))
+	}
+}
+
+// membersRound sends the list of all members to the antecedent (MSH-15).
+func (c *Core) membersRound() {
+	c.round = c.after(MembersInterval, c.membersRound)
+	if id := c.antecedent(); id != 0 {
+		c.tellMesh(id, &wire.FullMesh{Kind: wire.FullMeshMembers, Members: c.Members()})
+	}
+}
+
+// antecedent returns the greatest id below this member's, else the greatest of all, 0 if there is none (MSH-15).
+func (c *Core) antecedent() uint32 {
+	var below, greatest uint32
+	for _, id := range c.others() {
+		greatest = max(greatest, id)
+		if id < c.id {
+			below = max(below, id)
+		}
+	}
+	if below != 0 {
+		return below
+	}
+	return greatest
+}
+
+// maxURL is the longest URL of a member that is dialled, in bytes.
+const maxURL = 2048
+
+// dialURL returns the URL by which a member that listens is dialled (BLD-15).
+func dialURL(base string, k kind, group, me uint32, key string) string {
+	u := base + "/?type=" + strconv.Itoa(int(k.remote())) +
+		"&wcId=" + strconv.FormatUint(uint64(group), 10) + "&senderId=" + strconv.FormatUint(uint64(me), 10)
+	if k != internal {
+		u += "&key=" + url.QueryEscape(key)
+	}
+	return u
+}

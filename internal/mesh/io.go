@@ -1,0 +1,229 @@
+package mesh
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/meshpair/meshpair/internal/wire"
+)
+
+// A Link is a connection that the core has asked for: to the signaling server or to a peer. No two ever have the same
+// number, so that what comes late from an old one is known for it.
+type Link uint64
+
+// An Input is what a [Core] is told.
+type Input interface{ input() }
+
+type (
+	// Join begins to join a group. The state must be Left.
+	Join struct{ Key string }
+
+	// Leave leaves the group.
+	Leave struct{}
+
+	// Send sends a message to a member, or to all if To is 0. Its outcome comes as a [Done] with the same token. Data is
+	// kept until it has been sent.
+	Send struct {
+		Token uint64
+		To    uint32
+		Text  bool // Data is UTF-8
+		Data  []byte
+		Try   bool // fail rather than wait
+	}
+
+	// Cancel takes a send back that waits for room. A Done follows if it still does.
+	Cancel struct{ Token uint64 }
+
+	// Opened says that a link can be used. Label is that of a data channel which the peer opened.
+	Opened struct {
+		Link  Link
+		Label string
+	}
+
+	// Received is a message that came on a link. Data is not kept.
+	Received struct {
+		Link Link
+		Data []byte
+	}
+
+	// Closed says that a link is no more, for whatever reason. It is the last of every link, and comes as well after
+	// the core has closed it.
+	Closed struct {
+		Link Link
+		Err  error // why; nil if the core or the peer closed it properly
+	}
+
+	// Local is what the end of a data channel in the making has to tell the other end.
+	Local struct {
+		Link   Link
+		Signal wire.DataChannelBuilder
+	}
+
+	// Stalled says that nothing is read from a link for a while, or is again: its silence does not count then.
+	Stalled struct {
+		Link Link
+		On   bool
+	}
+
+	// Tick says that time has passed.
+	Tick struct{}
+)
+
+func (Join) input()     {}
+func (Leave) input()    {}
+func (Send) input()     {}
+func (Cancel) input()   {}
+func (Opened) input()   {}
+func (Received) input() {}
+func (Closed) input()   {}
+func (Local) input()    {}
+func (Stalled) input()  {}
+func (Tick) input()     {}
+
+// An Output is what a [Core] wants done, or the user to know.
+type Output interface{ output() }
+
+type (
+	// DialSignaling wants a WebSocket to the signaling server for a key.
+	DialSignaling struct {
+		Link Link
+		Key  string
+	}
+
+	// Dial wants a WebSocket to a member that listens.
+	Dial struct {
+		Link Link
+		URL  string
+	}
+
+	// Offer wants a data channel with this label, to be offered to a peer.
+	Offer struct {
+		Link  Link
+		Label string
+	}
+
+	// Answer wants a data channel that the peer offers.
+	Answer struct{ Link Link }
+
+	// Remote is what the other end of a data channel in the making has to say.
+	Remote struct {
+		Link   Link
+		Signal wire.DataChannelBuilder
+	}
+
+	// Ready says that something waits to be sent on a link: see [Core.Pull].
+	Ready struct{ Link Link }
+
+	// Close wants a link closed: when all that was pulled has been sent, or at once.
+	Close struct {
+		Link  Link
+		Abort bool
+	}
+
+	// Deliver is a message for the user.
+	Deliver struct {
+		From    uint32
+		Text    bool
+		Private bool   // it was sent to this member alone
+		Data    []byte // the user's to keep
+	}
+
+	// Refused tells the user of a message that was not taken.
+	Refused struct {
+		From uint32
+		Err  error
+	}
+
+	// Joined tells the user of a new member.
+	Joined struct{ ID uint32 }
+
+	// Gone tells the user of a member that left: Err is nil, or says how it was lost.
+	Gone struct {
+		ID  uint32
+		Err error
+	}
+
+	// NewState tells the user of a new state: Err says why a group was left without the user's asking for it.
+	NewState struct {
+		State State
+		Err   error
+	}
+
+	// NewSignalingState tells the user of a new state of signaling, and why it was closed.
+	NewSignalingState struct {
+		State SignalingState
+		Err   error
+	}
+
+	// Unconnected tells the user of a member with which no channel could be built.
+	Unconnected struct {
+		ID  uint32
+		Err error
+	}
+
+	// Done is the outcome of a [Send].
+	Done struct {
+		Token uint64
+		Err   error
+	}
+
+	// Note is for the log.
+	Note struct {
+		Text string
+		ID   uint32 // whom it is about; 0: nobody
+		Err  error
+	}
+)
+
+func (DialSignaling) output()     {}
+func (Dial) output()              {}
+func (Offer) output()             {}
+func (Answer) output()            {}
+func (Remote) output()            {}
+func (Ready) output()             {}
+func (Close) output()             {}
+func (Deliver) output()           {}
+func (Refused) output()           {}
+func (Joined) output()            {}
+func (Gone) output()              {}
+func (NewState) output()          {}
+func (NewSignalingState) output() {}
+func (Unconnected) output()       {}
+func (Done) output()              {}
+func (Note) output()              {}
+
+// Reasons for which a [Send] fails.
+var (
+	ErrNotInGroup = errors.New("not in a group")
+	ErrNoMember   = errors.New("no such member")
+	ErrTooBig     = errors.New("message too big")
+	ErrFull       = errors.New("no room to send")
+	ErrCanceled   = errors.New("canceled")
+)
+
+// Reasons for which a channel is not built or a member is lost.
+var (
+	ErrNoResponse  = errors.New("no response to the connection request")
+	ErrTimeout     = errors.New("no channel in time")
+	ErrDenied      = errors.New("connection denied")
+	ErrNegotiation = errors.New("no way to connect")
+	ErrGone        = errors.New("the other end is gone")
+	ErrSilent      = errors.New("silent for too long")
+	ErrSlow        = errors.New("takes messages too slowly")
+	ErrProtocol    = errors.New("breaks the protocol")
+	ErrUnreachable = errors.New("the last channel of this member closed")
+)
+
+// Reasons for which a message is not taken.
+var (
+	ErrMemory = errors.New("too much is held of incomplete messages")
+)
+
+// A SlowError says that members were dropped because they had not taken what was sent to them for too long. All others
+// get the message.
+type SlowError struct{ IDs []uint32 }
+
+func (e *SlowError) Error() string { return fmt.Sprintf("members %d dropped: they %v", e.IDs, ErrSlow) }
+
+// Is makes a SlowError an ErrSlow.
+func (e *SlowError) Is(target error) bool { return target == ErrSlow }

@@ -1,0 +1,432 @@
+package mesh
+
+import (
+	"container/heap"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshpair/meshpair/internal/signaling"
+	"github.com/meshpair/meshpair/internal/wire"
+)
+
+// A sim is many cores, a signaling server and a network between them, in one goroutine and in virtual time. All that
+// happens follows from the seed.
+type sim struct {
+	t       testing.TB
+	rand    *rand.Rand
+	now     time.Duration
+	seq     uint64
+	events  events
+	server  *signaling.Core
+	down    bool // the server
+	nodes   []*node
+	latency func(a, b *node) time.Duration // nil nodes are the server
+	cut     func(a, b *node) bool          // no data channel can be built between them
+	trace   func(from, to, what string)    // of each message, as it is sent
+	steps   int
+	offers  map[string]*simLink // the data channels on offer, by what stands for their SDP
+	answers map[*simLink]*simLink
+}
+
+// A node is a core and its links.
+type node struct {
+	sim   *sim
+	name  string
+	core  *Core
+	links map[Link]*simLink
+	dead  bool
+	wake  time.Duration // of the tick that is under way; 0: none
+
+	states    []string
+	signals   []string
+	members   map[uint32]bool
+	got       []Deliver
+	done      map[uint64]error
+	problems  []string
+	lastToken uint64
+}
+
+// A simLink is one end of a link. Its peer is the other end, or the server's side of it.
+type simLink struct {
+	id     Link
+	node   *node
+	peer   *simLink
+	server *signaling.Peer
+	open   bool
+	closed bool
+	busy   time.Duration // when what was sent last will have arrived
+	down   time.Duration // the same, for what the server sent
+	label  string
+}
+
+type event struct {
+	at  time.Duration
+	seq uint64
+	do  func()
+}
+
+type events []event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
+func (e *events) Pop() any {
+	n := len(*e) - 1
+	x := (*e)[n]
+	*e = (*e)[:n]
+	return x
+}
+
+func newSim(t testing.TB, seed uint64) *sim {
+	s := &sim{t: t, rand: rand.New(rand.NewPCG(seed, 0)), offers: make(map[string]*simLink), answers: make(map[*simLink]*simLink)}
+	s.server = signaling.New(signaling.Config{Rand: s.rand.Uint32})
+	s.latency = func(a, b *node) time.Duration { return 5 * time.Millisecond }
+	s.cut = func(a, b *node) bool { return false }
+	s.trace = func(string, string, string) {}
+	s.at(signaling.HeartbeatInterval, s.serverTick)
+	return s
+}
+
+func (s *sim) at(d time.Duration, do func()) {
+	s.seq++
+	heap.Push(&s.events, event{s.now + d, s.seq, do})
+}
+
+// step carries out the next event, and reports whether there was one.
+func (s *sim) step() bool {
+	if len(s.events) == 0 {
+		return false
+	}
+	e := heap.Pop(&s.events).(event)
+	s.now = max(s.now, e.at)
+	e.do()
+	s.steps++
+	return true
+}
+
+// run lets time pass.
+func (s *sim) run(d time.Duration) {
+	end := s.now + d
+	for len(s.events) > 0 && s.events[0].at <= end {
+		s.step()
+	}
+	s.now = end
+}
+
+// until lets time pass until a condition holds, and fails if it does not in time.
+func (s *sim) until(limit time.Duration, what string, ok func() bool) {
+	s.t.Helper()
+	for end := s.now + limit; !ok(); {
+		if len(s.events) == 0 || s.events[0].at > end {
+			s.t.Fatalf("after %v: not %s\n%s", limit, what, s.describe())
+		}
+		s.step()
+	}
+}
+
+func (s *sim) describe() string {
+	var b strings.Builder
+	for _, n := range s.nodes {
+		fmt.Fprintf(&b, "%s id=%d %v %v members=%v neighbors=%v dead=%v attempts=%d problems=%v\n", n.name, n.core.ID(), n.core.State(),
+			n.core.SignalingState(), n.core.Members(), n.core.Neighbors(), n.dead, len(n.core.attempts), n.problems)
+	}
+	return b.String()
+}
+
+// node adds a peer.
+func (s *sim) node(cfg Config) *node {
+	n := &node{sim: s, name: string(rune('A' + len(s.nodes)%26)), links: make(map[Link]*simLink),
+		members: make(map[uint32]bool), done: make(map[uint64]error)}
+	cfg.Rand = s.rand.Uint32
+	n.core = New(cfg)
+	s.nodes = append(s.nodes, n)
+	return n
+}
+
+// step gives a node an input and carries out what follows.
+func (n *node) step(in Input) {
+	if n.dead {
+		return
+	}
+	n.do(n.core.Step(n.sim.now, in))
+}
+
+func (n *node) do(outs []Output) {
+	for _, o := range slices.Clone(outs) {
+		n.output(o)
+	}
+	if at, ok := n.core.Next(); ok && (n.wake == 0 || at < n.wake) {
+		n.wake = max(at, n.sim.now+1)
+		wake := n.wake
+		n.sim.at(wake-n.sim.now, func() {
+			if n.wake == wake {
+				n.wake = 0
+				n.step(Tick{})
+			}
+		})
+	}
+}
+
+func (n *node) output(o Output) {
+	s := n.sim
+	switch o := o.(type) {
+	case DialSignaling:
+		l := &simLink{id: o.Link, node: n}
+		n.links[o.Link] = l
+		s.at(2*s.latency(n, nil), func() { s.connectServer(l, o.Key) })
+	case Dial:
+		l := o.Link
+		s.at(time.Millisecond, func() { n.step(Closed{l, errors.New("nobody listens")}) })
+	case Offer:
+		l := &simLink{id: o.Link, node: n, label: o.Label}
+		n.links[o.Link] = l
+		sdp := fmt.Sprintf("%s/%d", n.name, o.Link)
+		s.offers[sdp] = l
+		n.say(l, wire.DataChannelBuilder{Kind: wire.DataChannelBuilderOffer, Offer: sdp})
+		n.say(l, wire.DataChannelBuilder{Kind: wire.DataChannelBuilderCandidate})
+		n.say(l, wire.DataChannelBuilder{})
+	case Answer:
+		n.links[o.Link] = &simLink{id: o.Link, node: n}
+	case Remote:
+		n.remote(o)
+	case Ready:
+		n.flush(n.links[o.Link])
+	case Close:
+		n.close(n.links[o.Link], o.Abort)
+	case Deliver:
+		n.got = append(n.got, o)
+	case Joined:
+		if n.members[o.ID] {
+			s.t.Errorf("%s: %d joined twice", n.name, o.ID)
+		}
+		n.members[o.ID] = true
+	case Gone:
+		if !n.members[o.ID] {
+			s.t.Errorf("%s: %d is gone and had not joined", n.name, o.ID)
+		}
+		delete(n.members, o.ID)
+	case NewState:
+		n.states = append(n.states, o.State.String())
+	case NewSignalingState:
+		n.signals = append(n.signals, o.State.String())
+	case Done:
+		n.done[o.Token] = o.Err
+	case Note:
+		n.problems = append(n.problems, fmt.Sprint(o.Text, o.Err))
+	case Unconnected:
+		n.problems = append(n.problems, fmt.Sprint("unconnected ", o.Err))
+	}
+}
+
+// say gives the core something that its end of a data channel has to tell, as a WebRTC library would do: later.
+func (n *node) say(l *simLink, m wire.DataChannelBuilder) {
+	n.sim.at(time.Millisecond, func() {
+		if !l.closed {
+			n.step(Local{l.id, m})
+		}
+	})
+}
+
+// remote takes what the other end of a data channel says: an offer is answered, an answer opens the channel.
+func (n *node) remote(o Remote) {
+	s, l := n.sim, n.links[o.Link]
+	if l == nil || l.closed {
+		return
+	}
+	switch o.Signal.Kind {
+	case wire.DataChannelBuilderOffer:
+		other := s.offers[o.Signal.Offer]
+		if s.cut(n, other.node) {
+			return
+		}
+		l.peer = other
+		n.say(l, wire.DataChannelBuilder{Kind: wire.DataChannelBuilderAnswer, Answer: "answer"})
+		n.say(l, wire.DataChannelBuilder{Kind: wire.DataChannelBuilderCandidate})
+		n.say(l, wire.DataChannelBuilder{})
+		s.answers[l.peer] = l
+	case wire.DataChannelBuilderAnswer:
+		l.peer = s.answers[l]
+		s.at(s.latency(n, l.peer.node), func() { s.open(l) })
+		s.at(s.latency(n, l.peer.node)+time.Millisecond, func() { s.open(l.peer) })
+	}
+}
+
+func (s *sim) open(l *simLink) {
+	if l.closed || l.peer == nil || l.peer.closed || l.open {
+		return
+	}
+	l.open = true
+	label := l.label
+	if label == "" {
+		label = l.peer.label
+	}
+	l.node.step(Opened{l.id, label})
+}
+
+// flush sends all that waits on a link.
+func (n *node) flush(l *simLink) {
+	for l != nil && !l.closed && !n.dead {
+		b, outs := n.core.Pull(n.sim.now, l.id)
+		outs = slices.Clone(outs)
+		if b != nil {
+			n.sim.send(l, slices.Clone(b))
+		}
+		n.do(outs)
+		if b == nil {
+			return
+		}
+	}
+}
+
+// send carries a message to the other end of a link.
+func (s *sim) send(l *simLink, b []byte) {
+	if l.server != nil {
+		s.trace(l.node.name, "server", describe(b, true))
+		l.busy = max(l.busy, s.now+s.latency(l.node, nil))
+		s.at(l.busy-s.now, func() {
+			if l.server != nil && !s.down {
+				var m wire.Signaling
+				if err := m.Decode(b); err != nil {
+					s.t.Errorf("%s sent the server what it does not understand: %v", l.node.name, err)
+				}
+				s.act(s.server.Receive(l.server, &m))
+			}
+		})
+		return
+	}
+	p := l.peer
+	s.trace(l.node.name, p.node.name, describe(b, false))
+	l.busy = max(l.busy, s.now+s.latency(l.node, p.node))
+	s.at(l.busy-s.now, func() {
+		if !p.closed {
+			if !p.open {
+				s.open(p)
+			}
+			p.node.step(Received{p.id, b})
+		}
+	})
+}
+
+// close closes one end of a link, and the other when it hears of it.
+func (n *node) close(l *simLink, abort bool) {
+	if l == nil || l.closed {
+		return
+	}
+	l.closed = true
+	s := n.sim
+	s.at(0, func() { n.step(Closed{l.id, nil}) })
+	s.hangUp(l, nil)
+}
+
+// hangUp lets the other end of a link know that it is closed.
+func (s *sim) hangUp(l *simLink, err error) {
+	if l.server != nil {
+		p := l.server
+		l.server = nil
+		s.at(s.latency(l.node, nil), func() { s.act(s.server.Gone(p)) })
+		return
+	}
+	if p := l.peer; p != nil && p.peer == l {
+		s.at(max(l.busy-s.now, s.latency(l.node, p.node)), func() {
+			if !p.closed {
+				p.closed = true
+				p.node.step(Closed{p.id, err})
+			}
+		})
+	}
+}
+
+// kill ends a node without a goodbye of its own. The transports notice: TCP by a reset, SCTP by an abort. If it is
+// silent, none does.
+func (n *node) kill(silent bool) {
+	n.dead = true
+	for _, l := range n.links {
+		if l.closed {
+			continue
+		}
+		l.closed = true
+		if !silent {
+			n.sim.hangUp(l, errors.New("reset"))
+		}
+	}
+}
+
+// connectServer opens a link to the signaling server.
+func (s *sim) connectServer(l *simLink, key string) {
+	if l.closed || l.node.dead {
+		return
+	}
+	if s.down {
+		l.closed = true
+		l.node.step(Closed{l.id, errors.New("refused")})
+		return
+	}
+	p, err := s.server.Open(s.clock(), key, false)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	p.Handle = l
+	l.server, l.open = p, true
+	l.node.step(Opened{Link: l.id})
+}
+
+func (s *sim) clock() time.Time { return time.Unix(0, 0).Add(s.now) }
+
+func (s *sim) serverTick() {
+	if !s.down {
+		s.act(s.server.Tick(s.clock()))
+	}
+	s.at(100*time.Millisecond, s.serverTick)
+}
+
+// act carries out what the server wants.
+func (s *sim) act(acts []signaling.Action) {
+	for _, a := range slices.Clone(acts) {
+		l := a.To.Handle.(*simLink)
+		switch a.Kind {
+		case signaling.Send:
+			b := a.Message.Append(nil)
+			s.trace("server", l.node.name, describe(b, true))
+			l.down = max(l.down, s.now+s.latency(l.node, nil))
+			s.at(l.down-s.now, func() {
+				if !l.closed {
+					l.node.step(Received{l.id, b})
+				}
+			})
+		case signaling.Close:
+			l.server = nil
+			s.at(max(l.down-s.now, s.latency(l.node, nil)), func() {
+				if !l.closed {
+					l.closed = true
+					l.node.step(Closed{l.id, fmt.Errorf("close %d", a.Code)})
+				}
+			})
+		}
+	}
+}
+
+// restart ends the server and starts it again after a while.
+func (s *sim) stopServer() {
+	s.down = true
+	for _, n := range s.nodes {
+		for _, l := range n.links {
+			if l.server != nil && !l.closed {
+				l.server, l.closed = nil, true
+				s.at(s.latency(n, nil), func() { n.step(Closed{l.id, errors.New("reset")}) })
+			}
+		}
+	}
+}
+
+func (s *sim) startServer() {
+	s.server = signaling.New(signaling.Config{Rand: s.rand.Uint32})
+	s.down = false
+}

@@ -1,0 +1,207 @@
+package mesh
+
+// A State is the state of a group as its member sees it (STA-1).
+type State int
+
+// The states of a group; the numbers are the original's, which lacks the last.
+const (
+	StateJoining State = iota // on the way in, or signaling is lost; messages flow if there are members
+	StateJoined               // in the group, and the signaling server knows it
+	StateLeft                 // not in a group
+	StateLeaving              // sending what still waits
+)
+
+func (s State) String() string {
+	return [...]string{"JOINING", "JOINED", "LEFT", "LEAVING"}[s]
+}
+
+// A SignalingState is the state of the connection to the signaling server (STA-2).
+type SignalingState int
+
+// The states of signaling; the numbers are the original's.
+const (
+	SignalingConnecting SignalingState = iota // the WebSocket opens
+	SignalingOpen                             // it is open
+	SignalingChecking                         // connect has been sent
+	SignalingClosed                           // there is none
+	SignalingChecked                          // connect has been answered
+)
+
+func (s SignalingState) String() string {
+	return [...]string{"CONNECTING", "OPEN", "CHECKING", "CLOSED", "CHECKED"}[s]
+}
+
+// A topology says how far the mesh is built.
+type topology int
+
+const (
+	idle         topology = iota // there is none
+	constructing                 // a member let us in, others are being connected to
+	constructed
+)
+
+func (c *Core) setState(s State) {
+	if c.state != s {
+		c.state = s
+		o := NewState{State: s}
+		if s == StateLeft {
+			o.Err = c.leftErr
+		}
+		c.emit(o)
+	}
+}
+
+// join enters a group from Left.
+func (c *Core) join(in Join) {
+	if c.state != StateLeft {
+		return
+	}
+	c.key, c.leftErr, c.rejoins = in.Key, nil, 0
+	c.start()
+}
+
+// start begins to join as somebody new (STA-3, MSH-1).
+func (c *Core) start() {
+	c.pause.stop()
+	c.id = c.newID()
+	c.groupID = c.newID()
+	c.setState(StateJoining)
+	c.connectSignaling()
+}
+
+// becomeConstructing is entered when a member has let this one in (STA-5).
+func (c *Core) becomeConstructing() {
+	c.topology = constructing
+	c.setState(StateJoining)
+}
+
+// becomeConstructed is entered when nothing is left to wait for: as the first member, or when all connections have been
+// built or given up (STA-5, STA-6).
+func (c *Core) becomeConstructed() {
+	c.topology = constructed
+	c.wave = nil
+	switch c.sig.state {
+	case SignalingOpen:
+		c.check()
+	case SignalingChecked:
+		c.becomeJoined()
+		c.check()
+	case SignalingClosed:
+		c.connectSignaling()
+	}
+}
+
+// becomeJoined is entered when the mesh stands and the signaling server counts this peer as a member (STA-6).
+func (c *Core) becomeJoined() {
+	c.rejoins = 0
+	c.setState(StateJoined)
+}
+
+// becomeIdle is entered when this member is alone (STA-9, STA-10).
+func (c *Core) becomeIdle() {
+	c.topology = idle
+	c.wave = nil
+	if c.state == StateLeaving {
+		return
+	}
+	switch c.sig.state {
+	case SignalingClosed:
+		c.lost(ErrGone)
+	case SignalingConnecting, SignalingChecking:
+		c.setState(StateJoining)
+	case SignalingOpen:
+		c.setState(StateJoining)
+		c.check()
+	case SignalingChecked:
+		c.check()
+	}
+}
+
+// lost is called when neither a mesh nor signaling is left: everything begins anew after a pause, with a new id, or the
+// group is left (STA-10).
+func (c *Core) lost(err error) {
+	if c.cfg.NoRejoin {
+		c.leave(err)
+		return
+	}
+	c.setState(StateJoining)
+	c.dropAll()
+	c.id, c.groupID = 0, 0
+	d := ReconnectPause << min(c.rejoins, 10)
+	c.rejoins++
+	c.pause.stop()
+	c.pause = c.after(c.jitter(min(d, MaxRejoinPause)), c.start)
+}
+
+// reconnect has signaling connected to again after a pause, while the mesh stands (STA-8).
+func (c *Core) reconnect() {
+	if c.cfg.NoRejoin {
+		return
+	}
+	c.setState(StateJoining)
+	c.pause.stop()
+	c.pause = c.after(c.jitter(ReconnectPause), c.connectSignaling)
+}
+
+// leave leaves the group: signaling at once, each member when it has been sent what waits for it, and all at once after
+// LeaveTimeout (STA-11). err says why, if the user did not ask for it.
+func (c *Core) leave(err error) {
+	if c.state == StateLeft || c.state == StateLeaving {
+		return
+	}
+	c.leftErr = err
+	c.setState(StateLeaving)
+	c.pause.stop()
+	for len(c.waiting) > 0 {
+		c.finish(c.waiting[0], ErrNotInGroup)
+	}
+	c.closeSignaling(nil)
+	c.cancelAttempts()
+	c.leaveTime = c.after(c.cfg.LeaveTimeout, c.becomeLeft)
+	for _, ch := range c.byLink() {
+		if ch.member == nil {
+			c.close(ch, true)
+		} else if !c.hasWork(ch) {
+			c.close(ch, false)
+		}
+	}
+	c.maybeLeft()
+}
+
+// maybeLeft ends leaving once all links are closed.
+func (c *Core) maybeLeft() {
+	if c.state == StateLeaving && len(c.channels) == 0 && !c.sig.closing {
+		c.becomeLeft()
+	}
+}
+
+// becomeLeft is entered when nothing is left of the group (STA-11).
+func (c *Core) becomeLeft() {
+	c.leaveTime.stop()
+	c.dropAll()
+	c.id, c.groupID, c.key = 0, 0, ""
+	c.sig = signalingLink{state: SignalingClosed}
+	c.setState(StateLeft)
+}
+
+// dropAll drops the mesh and all that was to become part of it.
+func (c *Core) dropAll() {
+	c.topology = idle
+	c.wave = nil
+	c.cancelAttempts()
+	for _, ch := range c.byLink() {
+		c.close(ch, true)
+		delete(c.channels, ch.link)
+	}
+	for len(c.order) > 0 {
+		c.forget(c.order[0], nil)
+	}
+	c.stopTimers()
+}
+
+func (c *Core) stopTimers() {
+	c.beat.stop()
+	c.round.stop()
+	c.gossip.stop()
+	c.beat, c.round = nil, nil
+}
