@@ -194,29 +194,29 @@ func (Note) output()              {}
 
 // Reasons for which a [Send] fails.
 var (
-	ErrNotInGroup = errors.New("not in a group")
-	ErrNoMember   = errors.New("no such member")
-	ErrTooBig     = errors.New("message too big")
-	ErrFull       = errors.New("no room to send")
-	ErrCanceled   = errors.New("canceled")
+	ErrNotInGroup = errors.New("netflux: not in a group")
+	ErrNoMember   = errors.New("netflux: no such member")
+	ErrTooBig     = errors.New("netflux: message too big")
+	ErrFull       = errors.New("netflux: no room to send")
+	ErrCanceled   = errors.New("netflux: canceled")
 )
 
 // Reasons for which a channel is not built or a member is lost.
 var (
-	ErrNoResponse  = errors.New("no response to the connection request")
-	ErrTimeout     = errors.New("no channel in time")
-	ErrDenied      = errors.New("connection denied")
-	ErrNegotiation = errors.New("no way to connect")
-	ErrGone        = errors.New("the other end is gone")
-	ErrSilent      = errors.New("silent for too long")
-	ErrSlow        = errors.New("takes messages too slowly")
-	ErrProtocol    = errors.New("breaks the protocol")
-	ErrUnreachable = errors.New("the last channel of this member closed")
+	ErrNoResponse  = errors.New("netflux: no response to the connection request")
+	ErrTimeout     = errors.New("netflux: no channel in time")
+	ErrDenied      = errors.New("netflux: connection denied")
+	ErrNegotiation = errors.New("netflux: no way to connect")
+	ErrGone        = errors.New("netflux: the other end is gone")
+	ErrSilent      = errors.New("netflux: silent for too long")
+	ErrSlow        = errors.New("netflux: takes messages too slowly")
+	ErrProtocol    = errors.New("netflux: breaks the protocol")
+	ErrUnreachable = errors.New("netflux: the last channel of this member closed")
 )
 
 // Reasons for which a message is not taken.
 var (
-	ErrMemory = errors.New("too much is held of incomplete messages")
+	ErrMemory = errors.New("netflux: too much is held of incomplete messages")
 )
 
 // A SlowError says that members were dropped because they had not taken what was sent to them for too long. All others

@@ -59,7 +59,7 @@ func Dial(ctx context.Context, rawURL string, cfg DialConfig) (*Conn, error) {
 
 // handshake checks the arguments of Dial, for the library would write them to the network as they are.
 func (cfg DialConfig) handshake(rawURL string) (*websocket.Config, error) {
-	u, err := url.Parse(rawURL)
+	u, err := parseURL(rawURL)
 	if err != nil {
 		return nil, fmt.Errorf("ws: %w", err)
 	}
@@ -92,6 +92,27 @@ func (cfg DialConfig) handshake(rawURL string) (*websocket.Config, error) {
 		Version:  websocket.ProtocolVersionHybi13,
 		Header:   cfg.Header,
 	}, nil
+}
+
+// parseURL parses a URL whose path and query are sent as they are written, even where the url package would write them
+// differently or refuse them, as it does a lone % or |: the path may be something that servers compare byte by byte.
+func parseURL(rawURL string) (*url.URL, error) {
+	begin := strings.Index(rawURL, "://") + len("://")
+	target := strings.IndexAny(rawURL[begin:], "/?#")
+	if target < 0 || !strings.HasPrefix(rawURL[begin+target:], "/") || strings.HasPrefix(rawURL[begin+target:], "//") {
+		return url.Parse(rawURL)
+	}
+	target += begin
+	for _, ch := range []byte(rawURL[target:]) {
+		if ch <= ' ' || ch >= 0x7f || ch == '#' {
+			return url.Parse(rawURL)
+		}
+	}
+	u, err := url.Parse(rawURL[:target])
+	if err == nil {
+		u.Opaque = rawURL[target:]
+	}
+	return u, err
 }
 
 // origin returns what to send as Origin; the library cannot do without.

@@ -250,3 +250,30 @@ func answering(t *testing.T, text string) string {
 	}()
 	return "ws://" + l.Addr().String()
 }
+
+// TestDialTarget checks that path and query arrive as they were written.
+func TestDialTarget(t *testing.T) {
+	got := make(chan string, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			line, _ := bufio.NewReader(c).ReadString('\n')
+			c.Close()
+			got <- strings.TrimSuffix(strings.TrimPrefix(line, "GET "), " HTTP/1.1\r\n")
+		}
+	}()
+	for _, target := range []string{"/", "/it's", "/it%27s", "/a|b^c[d]", "/100%", "/%zz?a=b&c", "/a/../b", "/x//y", "/?q", "/%E2%82%AC"} {
+		Dial(t.Context(), "ws://"+l.Addr().String()+target, DialConfig{}) // the server hangs up
+		if g := <-got; g != target {
+			t.Errorf("%q came as %q", target, g)
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package netflux
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"time"
+
+	"github.com/meshpair/meshpair/internal/mesh"
+	"github.com/meshpair/meshpair/internal/rtc"
+)
+
+// Defaults of [Config].
+const (
+	DefaultMaxMembers     = mesh.DefaultMaxMembers
+	DefaultSendBuffer     = mesh.DefaultSendQueue
+	DefaultSlowTimeout    = mesh.DefaultSlowTimeout
+	DefaultLeaveTimeout   = mesh.DefaultLeaveTimeout
+	DefaultMaxMessageSize = mesh.DefaultMaxMessage
+	DefaultMaxPartial     = mesh.DefaultMaxPartial
+	DefaultMaxPartialAll  = mesh.DefaultMaxPartialAll
+	DefaultReceiveBuffer  = 4 << 20
+)
+
+// An ICEServer is a STUN or TURN server, as in a browser's RTCConfiguration.
+type ICEServer struct {
+	URLs       []string // such as stun:host:port, turn:host:port?transport=udp, turns:host:port?transport=tcp
+	Username   string   // for TURN
+	Credential string   // for TURN
+}
+
+// Config says how a [Group] finds its members and what it may hold. SignalingURL must be set to join; of everything
+// else the zero value is safe. A number that is zero or negative has its default.
+type Config struct {
+	// SignalingURL is that of a signaling server, ws://HOST:PORT or wss://HOST:PORT. There is no default: no server is
+	// ever contacted that was not named.
+	SignalingURL string
+
+	// TLS is used for wss URLs; by default the system's roots verify the server.
+	TLS *tls.Config
+
+	// ICEServers help to connect members that are not in one network. By default there are none, and only
+	// addresses of this machine are tried.
+	ICEServers []ICEServer
+
+	// RelayOnly uses the TURN servers among ICEServers only, so that members do not learn this machine's addresses.
+	RelayOnly bool
+
+	// Loopback uses 127.0.0.1 only, for groups on one machine.
+	Loopback bool
+
+	// NoRejoin has the group left when both the mesh and signaling are lost, and has lost signaling not connected to
+	// again. By default both are tried again, after pauses of at most 3 s, which grow up to 30 s when everything is lost.
+	NoRejoin bool
+
+	// OnEvent is told what happens in the group; see [Event] and the documentation of this package for when and how.
+	OnEvent func(Event)
+
+	// Logger gets what may be of interest to who maintains the program; nothing if nil.
+	Logger *slog.Logger
+
+	// MaxMembers is how many members the group may have, this one included, by default 1000. More are refused.
+	MaxMembers int
+
+	// MaxMessageSize is the largest message in bytes that is sent or taken, by default 64 MiB. A larger one that comes
+	// is told as [MessageRefused].
+	MaxMessageSize int
+
+	// SendBuffer is how many bytes may wait for one member before sends wait, by default 4 MiB. One message more
+	// may wait, of whatever size.
+	SendBuffer int
+
+	// SlowTimeout is how long a send waits for a member that takes nothing, by default 30 s. Then the channel to that
+	// member is closed and the send tells by a [SlowError].
+	SlowTimeout time.Duration
+
+	// LeaveTimeout is how long [Group.Leave] goes on sending what waits, by default 5 s.
+	LeaveTimeout time.Duration
+
+	// ReceiveBuffer is how many bytes of messages may wait for OnEvent, by default 4 MiB.
+	ReceiveBuffer int
+
+	// MaxPartial is how many bytes may be held of incomplete messages of one member, by default 64 MiB; MaxPartialAll,
+	// by default 256 MiB, is the same for all members.
+	MaxPartial, MaxPartialAll int
+}
+
+func (c Config) withDefaults() Config {
+	if c.OnEvent == nil {
+		c.OnEvent = func(Event) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.ReceiveBuffer <= 0 {
+		c.ReceiveBuffer = DefaultReceiveBuffer
+	}
+	return c
+}
+
+func (c Config) core(rand func() uint32) mesh.Config {
+	return mesh.Config{
+		Rand:          rand,
+		NoRejoin:      c.NoRejoin,
+		MaxMembers:    c.MaxMembers,
+		SendQueue:     c.SendBuffer,
+		SlowTimeout:   c.SlowTimeout,
+		LeaveTimeout:  c.LeaveTimeout,
+		MaxMessage:    c.MaxMessageSize,
+		MaxPartial:    c.MaxPartial,
+		MaxPartialAll: c.MaxPartialAll,
+	}
+}
+
+func (c Config) rtc() rtc.Config {
+	r := rtc.Config{RelayOnly: c.RelayOnly, Loopback: c.Loopback, Logger: c.Logger, CloseTimeout: c.LeaveTimeout}
+	for _, s := range c.ICEServers {
+		r.ICEServers = append(r.ICEServers, rtc.ICEServer(s))
+	}
+	return r
+}

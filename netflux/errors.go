@@ -1,0 +1,65 @@
+package netflux
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/meshpair/meshpair/internal/mesh"
+)
+
+// Errors of [Group.Join].
+var (
+	ErrNoSignaling = errors.New("netflux: no signaling server: set Config.SignalingURL to ws://HOST:PORT or wss://HOST:PORT")
+	ErrKey         = errors.New("netflux: a key cannot be used")
+	ErrInGroup     = errors.New("netflux: already in a group: call Leave first")
+)
+
+// Errors of [Group.Send] and its like.
+var (
+	ErrNotInGroup  = mesh.ErrNotInGroup // Join was not called, or Leave was
+	ErrNoMember    = mesh.ErrNoMember   // the recipient is not a member, or not any more
+	ErrTooBig      = mesh.ErrTooBig     // more than Config.MaxMessageSize
+	ErrFull        = mesh.ErrFull       // there is no room, and waiting was not asked for
+	ErrInvalidText = errors.New("netflux: text is not UTF-8")
+)
+
+// Reasons for which a member is lost or not connected to, see [MemberLeft] and [ConnectFailed].
+var (
+	ErrSilent      = mesh.ErrSilent      // nothing came from it for too long
+	ErrSlow        = mesh.ErrSlow        // it took nothing for Config.SlowTimeout
+	ErrUnreachable = mesh.ErrUnreachable // the last channel of this member closed, so that nobody can be reached
+	ErrNoResponse  = mesh.ErrNoResponse  // it did not answer the request for a channel
+	ErrTimeout     = mesh.ErrTimeout     // no channel was there in time
+	ErrDenied      = mesh.ErrDenied      // it wants no channel, or believes to have one
+	ErrNegotiation = mesh.ErrNegotiation // every way to connect that both have was tried
+	ErrGone        = mesh.ErrGone        // it left meanwhile
+	ErrProtocol    = mesh.ErrProtocol    // it breaks the protocol
+)
+
+// ErrMemory says that more than Config.MaxPartial or MaxPartialAll would be held; see [MessageRefused].
+var ErrMemory = mesh.ErrMemory
+
+// A SlowError says that members were dropped because they had taken nothing for Config.SlowTimeout while a send waited
+// for them. All other recipients get the message. It is an [ErrSlow].
+type SlowError = mesh.SlowError
+
+// A JoinError says why a group was not joined.
+type JoinError struct {
+	Err       error // what ended it: the context's error, or why signaling was lost
+	Signaling error // the last failure of signaling, if there was one
+}
+
+func (e *JoinError) Error() string {
+	if e.Signaling == nil || e.Signaling == e.Err {
+		return fmt.Sprintf("netflux: join: %v", e.Err)
+	}
+	return fmt.Sprintf("netflux: join: %v (signaling: %v)", e.Err, e.Signaling)
+}
+
+// Unwrap returns both errors.
+func (e *JoinError) Unwrap() []error {
+	if e.Signaling == nil {
+		return []error{e.Err}
+	}
+	return []error{e.Err, e.Signaling}
+}
