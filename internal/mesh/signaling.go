@@ -13,6 +13,7 @@ type signalingLink struct {
 	state   SignalingState
 	closing bool // the last link is being closed
 	out     [][]byte
+	ready   bool   // Pull is going to be called
 	opening *timer // until it is open
 	beat    *timer
 	retry   *timer
@@ -22,6 +23,7 @@ type signalingLink struct {
 
 func (s *signalingLink) pull() []byte {
 	if len(s.out) == 0 {
+		s.ready = false
 		return nil
 	}
 	b := s.out[0]
@@ -40,7 +42,7 @@ func (c *Core) setSignaling(s SignalingState, err error) {
 func (c *Core) connectSignaling() {
 	c.pause.stop()
 	c.sig.link = c.newLink()
-	c.sig.out = nil
+	c.sig.out, c.sig.ready = nil, false
 	c.sig.failed = 0
 	c.setSignaling(SignalingConnecting, nil)
 	c.emit(DialSignaling{c.sig.link, c.key})
@@ -115,7 +117,10 @@ func (c *Core) signalingLost(err error) {
 func (c *Core) post(m *wire.Signaling) {
 	if c.sig.link != 0 && c.sig.state != SignalingConnecting && c.sig.state != SignalingClosed {
 		c.sig.out = append(c.sig.out, m.Append(nil))
-		c.emit(Ready{c.sig.link})
+		if !c.sig.ready {
+			c.sig.ready = true
+			c.emit(Ready{c.sig.link})
+		}
 	}
 }
 

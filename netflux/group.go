@@ -1,0 +1,237 @@
+package netflux
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	crand "crypto/rand"
+
+	"github.com/meshpair/meshpair/internal/mesh"
+)
+
+// A Group is a membership in a group, or what is to become one. Make it with [New]; it can be joined, left and joined
+// again, as another member each time. All methods may be called by any number of goroutines at once.
+type Group struct {
+	cfg   Config
+	epoch time.Time
+	mail  mailbox
+
+	mu      sync.Mutex // guards the fields below; never held while waiting or while OnEvent runs
+	core    *mesh.Core
+	key     string // as it was given to Join
+	path    string // the same in a URL
+	links   map[mesh.Link]link
+	timer   *time.Timer
+	armed   time.Duration // when it fires; 0: not set
+	pumps   []pump        // links that messages wait on, since the step under way
+	tokens  uint64        // of sends
+	sends   map[uint64]chan error
+	result  error // of the send under way
+	done    bool  // result is set
+	joins   chan error
+	left    chan struct{} // closed when the group has been left and no link remains
+	failure error         // the last one of signaling
+}
+
+// New returns a group that is not joined.
+func New(cfg Config) *Group {
+	cfg = cfg.withDefaults()
+	g := &Group{
+		cfg:   cfg,
+		epoch: time.Now(),
+		links: make(map[mesh.Link]link),
+		sends: make(map[uint64]chan error),
+		left:  make(chan struct{}),
+	}
+	close(g.left)
+	g.mail.handle, g.mail.limit = cfg.OnEvent, cfg.ReceiveBuffer
+	g.mail.room.L = &g.mail.mu
+	var seed [32]byte
+	crand.Read(seed[:]) // never fails
+	source := rand.NewChaCha8(seed)
+	g.core = mesh.New(cfg.core(func() uint32 { return uint32(source.Uint64()) }))
+	return g
+}
+
+// Join enters the group with this key, which is made if there is none, and returns nil when it is [Joined]: signaling
+// counts this peer as a member, and to each other member there is a channel, or building one was given up.
+//
+// A key has 1 to 512 bytes, in the form in which it stands in a URL; [NewKey] makes one. As long as the signaling server
+// cannot be reached Join tries again, unless [Config].NoRejoin is set, until ctx ends; ctx has no influence later. It
+// fails with ErrNoSignaling, ErrKey, ErrInGroup or a *[JoinError]; the group is left then.
+func (g *Group) Join(ctx context.Context, key string) error {
+	path, err := escapeKey(key)
+	if err == nil {
+		_, err = g.cfg.signalingURL(path)
+	}
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	if g.core.State() != mesh.StateLeft || len(g.links) > 0 {
+		g.mu.Unlock()
+		return ErrInGroup
+	}
+	result := make(chan error, 1)
+	g.key, g.path, g.joins, g.failure = key, path, result, nil
+	g.left = make(chan struct{})
+	g.run(g.core.Step(g.now(), mesh.Join{Key: key}))
+	g.unlock(false)
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+	}
+	g.mu.Lock()
+	g.joins = nil
+	failure := g.failure
+	g.mu.Unlock()
+	select {
+	case err := <-result: // it was faster than the context
+		return err
+	default:
+	}
+	g.Leave(ctx) // at once, as ctx has ended
+	return &JoinError{ctx.Err(), failure}
+}
+
+// Leave leaves the group. What waits to be sent is sent, for [Config].LeaveTimeout at most, and until ctx ends, whose
+// error Leave returns then. When it returns nil the group uses no network and no goroutine any more, but for events that
+// OnEvent has not been told yet; the last is StateChanged{State: Left}. A group that is not joined is left already.
+func (g *Group) Leave(ctx context.Context) error {
+	g.step(mesh.Leave{})
+	g.mu.Lock()
+	left := g.left
+	g.mu.Unlock()
+	select {
+	case <-left:
+		return nil
+	case <-ctx.Done():
+	}
+	g.step(mesh.Leave{}) // once more: at once
+	<-left
+	return ctx.Err()
+}
+
+// Send sends a message to all members, which are those of this moment. Data may be used again when it returns.
+//
+// It waits until each recipient's queue has room ([Config].SendBuffer) and then returns nil; the message goes out in the
+// background, in the order of the calls. If ctx ends before, nothing was sent to anybody and the error is the
+// context's. A recipient that takes nothing for [Config].SlowTimeout meanwhile is dropped; the others get the message,
+// and the error is a *[SlowError]. It fails as well, and nothing was sent, with ErrNotInGroup, ErrTooBig and
+// ErrInvalidText. With nobody else in the group it does nothing. (MSG-1 to MSG-4, MSG-14)
+func (g *Group) Send(ctx context.Context, kind Kind, data []byte) error {
+	return g.send(ctx, mesh.Send{Text: kind == Text, Data: data})
+}
+
+// SendTo sends a message to one member, and is like [Group.Send] in all else. It fails with ErrNoMember if the recipient
+// is not a member, or leaves while SendTo waits.
+func (g *Group) SendTo(ctx context.Context, id uint32, kind Kind, data []byte) error {
+	if id == 0 {
+		return ErrNoMember
+	}
+	return g.send(ctx, mesh.Send{To: id, Text: kind == Text, Data: data})
+}
+
+// TrySend sends a message to all members if it need not wait, and fails with ErrFull otherwise. In all else it is like
+// [Group.Send].
+func (g *Group) TrySend(kind Kind, data []byte) error {
+	return g.send(context.Background(), mesh.Send{Text: kind == Text, Data: data, Try: true})
+}
+
+func (g *Group) send(ctx context.Context, in mesh.Send) error {
+	if in.Text && !utf8.Valid(in.Data) {
+		return ErrInvalidText
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	in.Data = bytes.Clone(in.Data)
+	g.mu.Lock()
+	g.tokens++
+	in.Token = g.tokens
+	g.done = false
+	g.run(g.core.Step(g.now(), in))
+	if g.done {
+		err := g.result
+		g.unlock(false)
+		return err
+	}
+	result := make(chan error, 1)
+	g.sends[in.Token] = result
+	g.unlock(false)
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+	}
+	g.step(mesh.Cancel{Token: in.Token})
+	if err := <-result; err != mesh.ErrCanceled { // it was faster than the context
+		return err
+	}
+	return ctx.Err()
+}
+
+// ID returns the id of this member, 0 if it is not in a group. Each joining gives a new one, a rejoining after
+// everything was lost as well.
+func (g *Group) ID() uint32 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.core.ID()
+}
+
+// GroupID returns the id that the members have given the group, 0 if it is not joined.
+func (g *Group) GroupID() uint32 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.core.GroupID()
+}
+
+// Key returns the key of the group, "" if it is not joined.
+func (g *Group) Key() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.core.Key()
+}
+
+// State returns the state of the group.
+func (g *Group) State() State {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return State(g.core.State())
+}
+
+// SignalingState returns the state of the connection to the signaling server.
+func (g *Group) SignalingState() SignalingState {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return SignalingState(g.core.SignalingState())
+}
+
+// Members returns the ids of all members, this one first.
+func (g *Group) Members() []uint32 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.core.Members()
+}
+
+// Neighbors returns the ids of the members with which there is a direct channel.
+func (g *Group) Neighbors() []uint32 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.core.Neighbors()
+}
+
+// now returns the time of a step.
+func (g *Group) now() time.Duration { return time.Since(g.epoch) }
+
+// step gives the core an input and carries out what follows, on behalf of somebody who waits for it.
+func (g *Group) step(in mesh.Input) {
+	g.mu.Lock()
+	g.run(g.core.Step(g.now(), in))
+	g.unlock(false)
+}

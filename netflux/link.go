@@ -1,0 +1,271 @@
+package netflux
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/meshpair/meshpair/internal/mesh"
+	"github.com/meshpair/meshpair/internal/rtc"
+	"github.com/meshpair/meshpair/internal/wire"
+	"github.com/meshpair/meshpair/internal/ws"
+)
+
+// errWait says that a link does not take a message at once.
+var errWait = errors.New("netflux: the link is busy")
+
+// received hands a message to the core. When more events wait than should, it waits, and so does the peer in the end.
+func (g *Group) received(id mesh.Link, data []byte) {
+	g.mu.Lock()
+	g.run(g.core.Step(g.now(), mesh.Received{Link: id, Data: data}))
+	g.unlock(true)
+	if g.mail.full() {
+		g.step(mesh.Stalled{Link: id, On: true})
+		g.mail.wait()
+		g.step(mesh.Stalled{Link: id})
+	}
+}
+
+// A dataChannel is a link by WebRTC.
+type dataChannel struct {
+	g     *Group
+	id    mesh.Link
+	offer bool
+	label string
+	ctx   context.Context // until it is closed
+	end   context.CancelFunc
+
+	mu    sync.Mutex // guards the fields below
+	conn  *rtc.Conn  // nil as long as it is being made
+	early []rtc.Signal
+}
+
+func newOffer(g *Group, id mesh.Link, label string) *dataChannel {
+	l := newAnswer(g, id)
+	l.offer, l.label = true, label
+	return l
+}
+
+func newAnswer(g *Group, id mesh.Link) *dataChannel {
+	l := &dataChannel{g: g, id: id}
+	l.ctx, l.end = context.WithCancel(context.Background())
+	return l
+}
+
+// serve is the life of the link.
+func (l *dataChannel) serve() {
+	err := l.open()
+	if err == nil {
+		l.g.mu.Lock()
+		l.g.run(l.g.core.Step(l.g.now(), mesh.Opened{Link: l.id, Label: l.conn.Label()}))
+		l.g.unlock(true)
+		err = l.receive()
+	}
+	l.end()
+	if l.conn != nil {
+		<-l.conn.Done()
+	}
+	l.g.ended(l.id, err)
+}
+
+// open makes the connection and waits until it is open.
+func (l *dataChannel) open() error {
+	var conn *rtc.Conn
+	var err error
+	if l.offer {
+		conn, err = rtc.Offer(l.g.cfg.rtc(), l.label, l.local)
+	} else {
+		conn, err = rtc.Answer(l.g.cfg.rtc(), l.local)
+	}
+	if err != nil {
+		l.g.cfg.Logger.Error("no data channel can be made", "reason", err)
+		return err
+	}
+	l.mu.Lock()
+	l.conn = conn
+	for _, s := range l.early {
+		l.signal(s)
+	}
+	l.early = nil
+	l.mu.Unlock()
+	return conn.Open(l.ctx)
+}
+
+// receive hands all that comes to the core.
+func (l *dataChannel) receive() error {
+	for {
+		kind, data, err := l.conn.Read()
+		switch {
+		case err == io.EOF || errors.Is(err, rtc.ErrClosed):
+			return nil
+		case err != nil:
+			return err
+		case kind == rtc.Binary: // WIR-1: text is not for members
+			l.g.received(l.id, data)
+		}
+	}
+}
+
+// local passes on what this end has to tell the other.
+func (l *dataChannel) local(s rtc.Signal) {
+	m := wire.DataChannelBuilder{}
+	switch s.Type {
+	case rtc.SignalOffer:
+		m.Kind, m.Offer = wire.DataChannelBuilderOffer, s.SDP
+	case rtc.SignalAnswer:
+		m.Kind, m.Answer = wire.DataChannelBuilderAnswer, s.SDP
+	case rtc.SignalCandidate:
+		m.Kind = wire.DataChannelBuilderCandidate
+		m.Candidate = wire.Candidate{Candidate: s.Candidate, SDPMid: s.SDPMid, SDPMLineIndex: uint32(s.SDPMLineIndex)}
+	}
+	l.g.mu.Lock()
+	l.g.run(l.g.core.Step(l.g.now(), mesh.Local{Link: l.id, Signal: m}))
+	l.g.unlock(true)
+}
+
+func (l *dataChannel) remote(m mesh.Remote) {
+	s := rtc.Signal{Type: rtc.SignalEnd}
+	switch m.Signal.Kind {
+	case wire.DataChannelBuilderOffer:
+		s = rtc.Signal{Type: rtc.SignalOffer, SDP: m.Signal.Offer}
+	case wire.DataChannelBuilderAnswer:
+		s = rtc.Signal{Type: rtc.SignalAnswer, SDP: m.Signal.Answer}
+	case wire.DataChannelBuilderCandidate:
+		c := m.Signal.Candidate
+		s = rtc.Signal{Type: rtc.SignalCandidate, Candidate: c.Candidate, SDPMid: c.SDPMid, SDPMLineIndex: uint16(c.SDPMLineIndex)}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn != nil {
+		l.signal(s)
+	} else if len(l.early) < rtc.MaxCandidates {
+		l.early = append(l.early, s)
+	}
+}
+
+func (l *dataChannel) signal(s rtc.Signal) {
+	if err := l.conn.Signal(s); err != nil {
+		l.g.cfg.Logger.Debug("signal ignored", "type", s.Type, "reason", err)
+	}
+}
+
+func (l *dataChannel) trySend(b []byte) error {
+	err := l.conn.TrySend(rtc.Binary, b)
+	if errors.Is(err, rtc.ErrFull) {
+		return errWait
+	}
+	return err
+}
+
+func (l *dataChannel) send(b []byte) error { return l.conn.Send(l.ctx, rtc.Binary, b) }
+
+func (l *dataChannel) close(abort bool) {
+	l.mu.Lock()
+	conn := l.conn
+	l.mu.Unlock()
+	if conn == nil || abort {
+		l.end() // which ends opening, if it is still under way
+	}
+	if conn == nil {
+		return
+	}
+	go func() {
+		if abort {
+			conn.Abort()
+		} else {
+			conn.Close()
+		}
+	}()
+}
+
+// A webSocket is a link to the signaling server, or to a member that listens.
+type webSocket struct {
+	g   *Group
+	id  mesh.Link
+	url string
+	ctx context.Context // until it is closed
+	end context.CancelFunc
+
+	mu   sync.Mutex
+	conn *ws.Conn // nil as long as it is being made
+}
+
+func newWebSocketLink(g *Group, id mesh.Link, url string) *webSocket {
+	l := &webSocket{g: g, id: id, url: url}
+	l.ctx, l.end = context.WithCancel(context.Background())
+	return l
+}
+
+func newSignalingLink(g *Group, id mesh.Link) *webSocket {
+	u, _ := g.cfg.signalingURL(g.path) // Join has checked it
+	return newWebSocketLink(g, id, u)
+}
+
+// serve is the life of the link.
+func (l *webSocket) serve() {
+	defer l.end()
+	conn, err := ws.Dial(l.ctx, l.url, ws.DialConfig{TLS: l.g.cfg.TLS})
+	if err == nil {
+		l.mu.Lock()
+		l.conn = conn
+		l.mu.Unlock()
+		if l.ctx.Err() != nil {
+			conn.Abort()
+		}
+		l.g.mu.Lock()
+		l.g.run(l.g.core.Step(l.g.now(), mesh.Opened{Link: l.id}))
+		l.g.unlock(true)
+		err = l.receive()
+	}
+	l.g.ended(l.id, err)
+}
+
+func (l *webSocket) receive() error {
+	for {
+		kind, data, err := l.conn.Read()
+		var bye *ws.CloseError
+		if errors.As(err, &bye) && bye.Code == ws.CloseNormal {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if kind == ws.Binary { // WIR-1
+			l.g.received(l.id, data)
+		}
+	}
+}
+
+func (l *webSocket) remote(mesh.Remote) {}
+
+func (l *webSocket) trySend(b []byte) error {
+	switch err := l.conn.Post(ws.Binary, b); {
+	case err == nil:
+		l.conn.Flush()
+		return nil
+	case errors.Is(err, ws.ErrQueueFull):
+		return errWait
+	default:
+		return err
+	}
+}
+
+func (l *webSocket) send(b []byte) error { return l.conn.Write(ws.Binary, b) }
+
+func (l *webSocket) close(abort bool) {
+	l.mu.Lock()
+	conn := l.conn
+	l.mu.Unlock()
+	if conn == nil {
+		l.end()
+		return
+	}
+	go func() {
+		if abort {
+			conn.Abort()
+		} else {
+			conn.Close(ws.CloseNormal, "") // SIG-39, CHN-14
+		}
+	}()
+}
