@@ -29,8 +29,18 @@ func TestMain(m *testing.M) {
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		f.Value.Set("24")
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "conformance")
+	if err != nil {
+		panic(err)
+	}
+	binaries = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
 }
+
+// binaries is where commands are built.
+var binaries string
 
 func allSignaling(t *testing.T) []*Case {
 	t.Helper()

@@ -1,0 +1,125 @@
+// Netflux is a member of Netflux groups as a command: a demonstration, a chat, and a peer that other programs steer.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// A command is one of netflux's. Its run returns errUsage after it has printed why.
+type command struct {
+	name    string
+	summary string
+	run     func(ctx context.Context, e *env, args []string) error
+}
+
+// An env is what a command has to do with.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	flags          *flag.FlagSet // of the command
+	level          slog.LevelVar
+}
+
+var commands = []command{
+	{"peer", "a member that is steered by JSON lines on standard input", peerCommand},
+}
+
+// errUsage says that the arguments were wrong, and that the user has been told.
+var errUsage = errors.New("usage")
+
+// run is the command; it returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		usage(stderr)
+		return 2
+	}
+	switch args[0] {
+	case "-h", "-help", "--help", "help":
+		usage(stdout)
+		return 0
+	case "-version", "--version", "version":
+		fmt.Fprintln(stdout, version())
+		return 0
+	}
+	for _, c := range commands {
+		if c.name == args[0] {
+			return c.start(ctx, args[1:], stdin, stdout, stderr)
+		}
+	}
+	fmt.Fprintf(stderr, "netflux: there is no command %q; netflux -h lists them\n", args[0])
+	return 2
+}
+
+func (c command) start(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	e := &env{stdin: stdin, stdout: stdout, stderr: stderr, flags: flag.NewFlagSet("netflux "+c.name, flag.ContinueOnError)}
+	e.level.Set(slog.LevelWarn)
+	e.flags.SetOutput(stderr)
+	e.flags.TextVar(&e.level, "log", &e.level, "least `LEVEL` of what is logged to standard error: debug, info, warn or error")
+	err := c.run(ctx, e, args)
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, errUsage):
+		return 2
+	}
+	fmt.Fprintf(stderr, "netflux %s: %v\n", c.name, err)
+	return 1
+}
+
+// parse parses the arguments of a command that takes flags alone.
+func (e *env) parse(args []string, help string) error {
+	e.flags.Usage = func() {
+		fmt.Fprint(e.flags.Output(), help, "\nFlags:\n")
+		e.flags.PrintDefaults()
+	}
+	for _, a := range args {
+		if a == "-h" || a == "-help" || a == "--help" {
+			e.flags.SetOutput(e.stdout)
+		}
+	}
+	if err := e.flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return err
+	} else if err != nil {
+		return errUsage
+	}
+	if e.flags.NArg() > 0 {
+		fmt.Fprintf(e.stderr, "%s: unexpected argument %q; -h lists the flags\n", e.flags.Name(), e.flags.Arg(0))
+		return errUsage
+	}
+	return nil
+}
+
+func (e *env) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: &e.level}))
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "Usage: netflux COMMAND [flags]\n\nCommands:\n")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.summary)
+	}
+	fmt.Fprint(w, "  version  which version this is\n\nnetflux COMMAND -h lists the flags of a command.\n")
+}
+
+func version() string {
+	v := "unknown version"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		v = info.Main.Version
+	}
+	return "netflux " + v
+}

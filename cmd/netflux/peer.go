@@ -1,0 +1,333 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/meshpair/meshpair/netflux"
+)
+
+// maxLine is the longest line of input, in bytes.
+const maxLine = 16 << 20
+
+// leaveTimeout is how long a peer may take to leave when its input has ended.
+const leaveTimeout = 10 * time.Second
+
+const peerHelp = `Usage: netflux peer [flags]
+
+Runs one member of a group, steered by one JSON object per line on standard input, and writes
+what happens as one JSON object per line to standard output. It leaves the group and ends when its
+input ends. The commands and events are in SPEC.md, appendix "Peer drivers". For example:
+
+  {"cmd":"join","signaling":"ws://127.0.0.1:8000","key":"our key","loopback":true}
+  {"cmd":"send","text":"hello"}
+`
+
+// A request is a line of input.
+type request struct {
+	Cmd        string   `json:"cmd"`
+	N          *float64 `json:"n"`
+	Signaling  string   `json:"signaling"`
+	Key        *string  `json:"key"`
+	ICE        []ice    `json:"ice"`
+	AutoRejoin *bool    `json:"autoRejoin"`
+	Loopback   bool     `json:"loopback"`
+	To         uint32   `json:"to"`
+	Text       *string  `json:"text"`
+	Base64     *[]byte  `json:"base64"`
+}
+
+// An ice is a STUN or TURN server as browsers have it: urls may be one string.
+type ice struct {
+	URLs       urls   `json:"urls"`
+	Username   string `json:"username"`
+	Credential string `json:"credential"`
+}
+
+type urls []string
+
+func (u *urls) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*u = urls{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(u))
+}
+
+// An object is a line of output.
+type object map[string]any
+
+// A driven peer is a group and those who steer it.
+type driven struct {
+	log *slog.Logger
+
+	wmu sync.Mutex
+	w   *json.Encoder
+
+	mu      sync.Mutex
+	group   *netflux.Group
+	joining context.CancelFunc // of the join under way
+	told    netflux.State      // the last one that was written
+	changed chan struct{}      // closed at the next one
+}
+
+func peerCommand(ctx context.Context, e *env, args []string) error {
+	if err := e.parse(args, peerHelp); err != nil {
+		return err
+	}
+	d := &driven{log: e.logger(), w: json.NewEncoder(e.stdout), told: netflux.Left, changed: make(chan struct{})}
+	d.w.SetEscapeHTML(false)
+	d.emit(object{"event": "ready"})
+
+	lines := make(chan request)
+	go d.read(ctx, e.stdin, lines)
+	err := d.work(ctx, lines)
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if d.group != nil {
+		err = errors.Join(err, d.group.Leave(ctx))
+	}
+	return err
+}
+
+// read reads the input. Status is answered at once, and leaving ends a join under way; all else is left to work.
+func (d *driven) read(ctx context.Context, r io.Reader, lines chan<- request) {
+	defer close(lines)
+	in := bufio.NewReader(r)
+	for {
+		line, err := readLine(in)
+		if err == io.EOF {
+			d.cancelJoin()
+			return
+		}
+		var req request
+		if err == nil && len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		if err == nil {
+			err = json.Unmarshal(line, &req)
+		}
+		switch {
+		case err != nil:
+			d.answer(request{}, nil, fmt.Errorf("malformed line: %w", err))
+			continue
+		case req.Cmd == "status":
+			d.answer(req, d.status(), nil)
+			continue
+		case req.Cmd == "leave":
+			d.cancelJoin()
+		}
+		select {
+		case lines <- req:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+var errLine = fmt.Errorf("longer than %d bytes", maxLine)
+
+// readLine reads a line. One that is too long is read to its end and dropped.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := in.ReadSlice('\n')
+		if len(line)+len(part) <= maxLine {
+			line = append(line, part...)
+		} else {
+			line = append(line[:0], make([]byte, maxLine+1)...)[:maxLine+1]
+		}
+		switch {
+		case err == bufio.ErrBufferFull:
+			continue
+		case err != nil && len(line) == 0:
+			return nil, io.EOF
+		case len(line) > maxLine:
+			return nil, errLine
+		}
+		return line, nil
+	}
+}
+
+// work carries out commands one after the other.
+func (d *driven) work(ctx context.Context, lines <-chan request) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case req, ok := <-lines:
+			if !ok {
+				return nil
+			}
+			d.answer(req, object{"event": "ok"}, d.do(ctx, req))
+		}
+	}
+}
+
+// do carries out a command.
+func (d *driven) do(ctx context.Context, req request) error {
+	switch req.Cmd {
+	case "join":
+		return d.join(ctx, req)
+	case "send", "sendTo", "leave":
+	case "":
+		return errors.New("a command needs \"cmd\"")
+	case "invite", "drop", "block", "unblock":
+		return fmt.Errorf("%s is not there yet", req.Cmd)
+	default:
+		return fmt.Errorf("unknown command %q", req.Cmd)
+	}
+	if d.group == nil {
+		return errors.New("join first")
+	}
+	if req.Cmd == "leave" {
+		err := d.group.Leave(ctx)
+		d.await(netflux.Left)
+		return err
+	}
+	kind, data := netflux.Text, []byte(nil)
+	switch {
+	case (req.Text == nil) == (req.Base64 == nil):
+		return fmt.Errorf("%s needs \"text\" or \"base64\"", req.Cmd)
+	case req.Text != nil:
+		data = []byte(*req.Text)
+	default:
+		kind, data = netflux.Binary, *req.Base64
+	}
+	if req.Cmd == "send" {
+		return d.group.Send(ctx, kind, data)
+	}
+	return d.group.SendTo(ctx, req.To, kind, data)
+}
+
+func (d *driven) join(ctx context.Context, req request) error {
+	if d.group != nil && d.group.State() != netflux.Left {
+		return netflux.ErrInGroup
+	}
+	cfg := netflux.Config{
+		SignalingURL: req.Signaling,
+		Loopback:     req.Loopback,
+		NoRejoin:     req.AutoRejoin != nil && !*req.AutoRejoin,
+		OnEvent:      d.event,
+		Logger:       d.log,
+	}
+	for _, s := range req.ICE {
+		cfg.ICEServers = append(cfg.ICEServers, s.server())
+	}
+	key := netflux.NewKey()
+	if req.Key != nil {
+		key = *req.Key
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g := netflux.New(cfg)
+	d.mu.Lock()
+	d.group, d.joining = g, cancel
+	d.mu.Unlock()
+	if err := g.Join(ctx, key); err != nil {
+		if g.State() == netflux.Left {
+			d.await(netflux.Left)
+		}
+		return err
+	}
+	d.await(netflux.Joined)
+	return nil
+}
+
+// await waits until a state has been written, so that the answer to a command comes after it.
+func (d *driven) await(s netflux.State) {
+	for {
+		d.mu.Lock()
+		told, changed := d.told, d.changed
+		d.mu.Unlock()
+		if told == s || d.group.State() != s {
+			return
+		}
+		<-changed
+	}
+}
+
+func (i ice) server() netflux.ICEServer {
+	return netflux.ICEServer{URLs: i.URLs, Username: i.Username, Credential: i.Credential}
+}
+
+// cancelJoin ends a join under way.
+func (d *driven) cancelJoin() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.joining != nil {
+		d.joining()
+	}
+}
+
+func (d *driven) status() object {
+	d.mu.Lock()
+	g := d.group
+	d.mu.Unlock()
+	if g == nil {
+		g = netflux.New(netflux.Config{})
+	}
+	ids := func(ids []uint32) []uint32 { return append([]uint32{}, ids...) } // never null
+	return object{
+		"event": "status", "state": g.State().String(), "signaling": g.SignalingState().String(),
+		"id": g.ID(), "group": g.GroupID(), "key": g.Key(),
+		"members": ids(g.Members()), "neighbors": ids(g.Neighbors()),
+	}
+}
+
+// event writes what happened in the group.
+func (d *driven) event(e netflux.Event) {
+	switch e := e.(type) {
+	case netflux.Message:
+		o := object{"event": "message", "from": e.From}
+		if e.Kind == netflux.Text {
+			o["text"] = string(e.Data)
+		} else {
+			o["base64"] = e.Data
+		}
+		d.emit(o)
+	case netflux.MemberJoined:
+		d.emit(object{"event": "join", "member": e.ID})
+	case netflux.MemberLeft:
+		d.emit(object{"event": "leave", "member": e.ID})
+	case netflux.StateChanged:
+		d.emit(object{"event": "state", "state": e.State.String()})
+		d.mu.Lock()
+		d.told = e.State
+		close(d.changed)
+		d.changed = make(chan struct{})
+		d.mu.Unlock()
+	case netflux.SignalingChanged:
+		d.emit(object{"event": "signaling", "state": e.State.String()})
+	case netflux.MessageRefused:
+		d.emit(object{"event": "error", "message": fmt.Sprintf("a message from %d was refused: %v", e.From, e.Err)})
+	case netflux.ConnectFailed:
+		d.log.Info("no direct channel", "member", e.ID, "reason", e.Err)
+	}
+}
+
+// answer writes the answer to a command.
+func (d *driven) answer(req request, o object, err error) {
+	if err != nil {
+		o = object{"event": "error", "message": err.Error()}
+	}
+	if req.N != nil {
+		o["n"] = *req.N
+	}
+	d.emit(o)
+}
+
+func (d *driven) emit(o object) {
+	d.wmu.Lock()
+	defer d.wmu.Unlock()
+	d.w.Encode(o)
+}
