@@ -11,7 +11,7 @@ import (
 	"github.com/pion/webrtc/v3"
 )
 
-// bareEnd is an open channel of pion's alone, with its own settings but for what keeps it on this machine.
+// bareEnd is an open channel of pion's alone, with our settings and its own sockets.
 type bareEnd struct {
 	pc  *webrtc.PeerConnection
 	dc  *webrtc.DataChannel
@@ -74,31 +74,51 @@ func (e bareEnd) read(buf []byte) int {
 	return n
 }
 
-// BenchmarkOpen measures from the beginning of an offer until both ends are open.
+// BenchmarkOpen measures from the beginning of an offer until both ends are open, with signals that take no time and
+// such as take a while.
 func BenchmarkOpen(b *testing.B) {
-	for b.Loop() {
-		x, y := couple(b, Config{}, Config{}, nil)
-		wantOpen(b, x, y)
-		b.StopTimer()
-		x.Abort()
-		y.Abort()
-		b.StartTimer()
+	for _, delay := range []time.Duration{0, 100 * time.Microsecond, time.Millisecond} {
+		b.Run("delay="+delay.String(), func(b *testing.B) {
+			var took durations
+			for b.Loop() {
+				start := time.Now()
+				x, y := couple(b, Config{}, Config{}, func(to *Conn, s Signal) {
+					time.Sleep(delay)
+					to.Signal(s)
+				})
+				wantOpen(b, x, y)
+				took = append(took, time.Since(start))
+				b.StopTimer()
+				x.Abort()
+				y.Abort()
+				b.StartTimer()
+			}
+			took.report(b)
+		})
 	}
+}
+
+type durations []time.Duration
+
+// report reports the median and others.
+func (d durations) report(b *testing.B) {
+	slices.Sort(d)
+	b.ReportMetric(float64(d[len(d)/2]), "p50-ns")
+	b.ReportMetric(float64(d[len(d)*99/100]), "p99-ns")
+	b.ReportMetric(float64(d[len(d)-1]), "max-ns")
 }
 
 // BenchmarkRoundTrip measures the round trip of 100 bytes; p50-ns is its median.
 func BenchmarkRoundTrip(b *testing.B) {
 	run := func(b *testing.B, roundTrip func()) {
-		var took []time.Duration
+		var took durations
 		b.ReportAllocs()
 		for b.Loop() {
 			start := time.Now()
 			roundTrip()
 			took = append(took, time.Since(start))
 		}
-		slices.Sort(took)
-		b.ReportMetric(float64(took[len(took)/2]), "p50-ns")
-		b.ReportMetric(float64(took[len(took)*99/100]), "p99-ns")
+		took.report(b)
 	}
 	data := pattern(100, 1)
 	b.Run("ours", func(b *testing.B) {

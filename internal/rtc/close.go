@@ -14,7 +14,7 @@ var errNotConfirmed = fmt.Errorf("%w, and the peer did not confirm that in time:
 // Close ends the connection in order: what has been sent is delivered, the channel closed in both directions, and then
 // all the rest. Later sends fail, those that wait too. It takes as long as the peer needs to read everything, and
 // Config.CloseTimeout at most; messages that still arrive are discarded, by the goroutine in Read if there is one. When
-// it returns, no socket and no goroutine is left; but if it is called from the callback for signals, that one.
+// it returns, [Conn.Done] is closed; a call of the callback for signals may still be under way, maybe this one.
 //
 // It returns nil if the peer closed the channel, too, which it does when it has read everything, or had ended the
 // connection before; and if the connection was not open. Otherwise it returns why the connection is over, which after
@@ -44,13 +44,11 @@ func (c *Conn) Abort() {
 	<-c.gone
 }
 
-// startClosing wakes those who wait to send.
+// startClosing wakes those who wait to send. From then on the channel does not open any more.
 func (c *Conn) startClosing() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	select {
-	case <-c.closing:
-	default:
+	if !c.isClosing() {
 		close(c.closing)
 	}
 }

@@ -7,13 +7,11 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/pion/transport/v2"
-	"github.com/pion/transport/v2/stdnet"
 )
 
 // What was sent before Close arrives, and both ends learn of the end.
@@ -29,13 +27,13 @@ func TestClose(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		closed := make(chan error)
+		closed := make(chan error, 1)
 		go func() { closed <- a.Close() }()
 		for range messages {
 			wantMessage(t, b, Binary, pattern(20_000, 1))
 		}
 		wantEnd(t, b, io.EOF)
-		if err := <-closed; err != nil {
+		if err := <-closed; err != nil || !isClosed(a.Done()) {
 			t.Errorf("Close: %v", err)
 		}
 		wantEnd(t, a, ErrClosed)
@@ -80,9 +78,32 @@ func TestCloseBoth(t *testing.T) {
 	wg.Wait()
 }
 
-// Close waits CloseTimeout for a peer that does not read, and says so.
+// Close waits CloseTimeout for a peer that does not read, and says so. Whoever waits to send, or for another's turn to
+// end, is told at once.
 func TestCloseTimeout(t *testing.T) {
-	a, _ := pair(t, Config{CloseTimeout: 50 * time.Millisecond}, Config{})
+	a, _ := pair(t, Config{CloseTimeout: 50 * time.Millisecond, HighWater: 1}, Config{})
+	const size, senders = 60_000, 2
+	var sent atomic.Int32
+	ended := make(chan error, senders)
+	for range senders {
+		go func() {
+			var err error
+			for ; err == nil; sent.Add(1) {
+				err = a.Send(t.Context(), Binary, pattern(size, 1))
+			}
+			ended <- err
+		}()
+	}
+	for sent.Load()*size < minWindow {
+		runtime.Gosched()
+	}
+	defer func() {
+		for range senders {
+			if err := <-ended; err != ErrClosed {
+				t.Errorf("Send: %v", err)
+			}
+		}
+	}()
 	read := make(chan error)
 	go func() {
 		_, _, err := a.Read()
@@ -93,6 +114,33 @@ func TestCloseTimeout(t *testing.T) {
 	}
 	if err := <-read; !errors.Is(err, ErrClosed) {
 		t.Errorf("Read: %v", err)
+	}
+}
+
+// When the connection is over, nothing of pion's will call this package any more.
+func TestNoCallbacksLeft(t *testing.T) {
+	const tries = 30
+	left := 0
+	for range tries {
+		a, b := pair(t, Config{}, Config{})
+		a.Abort()
+		b.Abort()
+		if strings.Contains(stacks(), "handlerNotifier") {
+			left++
+		}
+	}
+	// One that has done all it does may still be seen.
+	if left > tries/6 {
+		t.Errorf("a handler of events was left in %d of %d tries", left, tries)
+	}
+}
+
+// A channel that opens after Close was called stays unused.
+func TestOpensTooLate(t *testing.T) {
+	c, _ := started(t, true, Config{})
+	c.startClosing()
+	if c.attach(nil) {
+		t.Error("it is taken")
 	}
 }
 
@@ -146,11 +194,6 @@ func TestCloseWhileOpening(t *testing.T) {
 			}
 		})
 		t.Run(name+" at any time", func(t *testing.T) {
-			if raceEnabled {
-				// ICETransport.stop of pion looks at a field without its lock that Start sets if the path was found in
-				// that moment. Nothing comes of it, as this test shows without the detector.
-				t.Skip("pion has a race of its own here")
-			}
 			const tries = 60
 			for i := range tries {
 				a, b := couple(t, Config{CloseTimeout: 10 * time.Millisecond}, Config{}, nil)
@@ -194,37 +237,10 @@ func TestNotOpen(t *testing.T) {
 	}
 }
 
-// cutNet loses all packets once it has been cut.
-type cutNet struct {
-	transport.Net
-	cut *atomic.Bool
-}
-
-type cutConn struct {
-	transport.UDPConn
-	cut *atomic.Bool
-}
-
-func (n cutNet) ListenUDP(network string, addr *net.UDPAddr) (transport.UDPConn, error) {
-	c, err := n.Net.ListenUDP(network, addr)
-	return cutConn{c, n.cut}, err
-}
-
-func (c cutConn) WriteTo(b []byte, addr net.Addr) (int, error) {
-	if c.cut.Load() {
-		return len(b), nil
-	}
-	return c.UDPConn.WriteTo(b, addr)
-}
-
 // A peer that is not heard any more is given up; Send, Read and Close say so.
 func TestLost(t *testing.T) {
-	n, err := stdnet.NewNet()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var cut atomic.Bool
-	cfg := Config{SilenceTimeout: 300 * time.Millisecond, HighWater: 1, net: cutNet{n, &cut}}
+	cfg := Config{SilenceTimeout: 300 * time.Millisecond, HighWater: 1, net: losing(t, func([]byte) bool { return cut.Load() })}
 	a, b := pair(t, cfg, cfg)
 	cut.Store(true)
 	sent := make(chan error)

@@ -30,6 +30,8 @@ const (
 )
 
 const (
+	// maxMessage is the largest MaxMessage.
+	maxMessage = 256 << 20
 	// maxSend is the largest message that pion sends.
 	maxSend = 64 << 10
 	// minWindow is the smallest receive window.
@@ -58,14 +60,16 @@ type Config struct {
 	// Logger gets what the WebRTC library has to say, at [slog.LevelDebug]; nothing if nil.
 	Logger *slog.Logger
 
-	// MaxMessage is the largest message in bytes, by default 64 KiB. It is announced to the peer, and a larger message
-	// of it ends the connection; the receive window, which bounds what is held of messages that are not read, is four
-	// times this and at least 1 MiB. We send none larger than this, than the peer takes, nor than 64 KiB.
+	// MaxMessage is the largest message that Read returns, in bytes; by default 64 KiB, at most 256 MiB. It is announced
+	// to the peer, and a larger message ends the connection. The receive window, which bounds what is held of messages
+	// that have come and are not read, is four times this and at least 1 MiB. It does not count the 150 bytes or so that
+	// it takes to hold a message, so a peer that sends very small ones while no one reads can make this end hold many
+	// times the window. It does not bound what Send sends: see MaxSend.
 	MaxMessage int
 
 	// HighWater is how many bytes may be on their way, sent but not acknowledged, before Send waits; by default
 	// 256 KiB. It waits until half of that has been acknowledged. One message more may be on its way, so up to
-	// HighWater + MaxMessage bytes. Over a long path it bounds throughput: HighWater in a round trip.
+	// HighWater and MaxSend bytes. Over a long path it bounds throughput: HighWater in a round trip.
 	HighWater int
 
 	// SilenceTimeout is how long the peer may be silent before it is given up, and how long a path is looked for; by
@@ -83,6 +87,7 @@ func (c Config) withDefaults() Config {
 	if c.MaxMessage <= 0 {
 		c.MaxMessage = DefaultMaxMessage
 	}
+	c.MaxMessage = min(c.MaxMessage, maxMessage)
 	if c.HighWater <= 0 {
 		c.HighWater = DefaultHighWater
 	}

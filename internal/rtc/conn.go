@@ -4,18 +4,20 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
+	"github.com/meshpair/meshpair/internal/ws"
 	"github.com/pion/datachannel"
 	"github.com/pion/webrtc/v3"
 )
 
-// Kind says what a message holds.
-type Kind byte
+// Kind says what a message holds. It is that of package ws, so that one interface fits the connections of both.
+type Kind = ws.Kind
 
-// The kinds of messages; their values are those of package ws.
+// The kinds of messages.
 const (
-	Text   Kind = 1 // UTF-8, checked in both directions
-	Binary Kind = 2 // any bytes
+	Text   = ws.Text   // UTF-8, checked in both directions
+	Binary = ws.Binary // any bytes
 )
 
 // A Conn is a data channel to one peer, and all that it takes to have one.
@@ -30,6 +32,7 @@ type Conn struct {
 	offer bool         // we offered; constant
 	send  func(Signal) // the caller's callback
 
+	found   chan struct{} // closed when there is a path and the secure handshake begins
 	opened  chan struct{} // closed when the channel is open, after dc, raw and label have been set
 	closing chan struct{} // closed by Close and Abort: no message goes in or out any more
 	over    chan struct{} // closed when err has been set
@@ -37,7 +40,7 @@ type Conn struct {
 
 	dc    *webrtc.DataChannel
 	raw   datachannel.ReadWriteCloser // dc's messages
-	label string
+	label string                      // constant at the end that offers
 
 	mu        sync.Mutex
 	err       error // why this is over
@@ -46,7 +49,7 @@ type Conn struct {
 	local     Candidates
 	remote    Candidates
 	described bool // the peer's description has come
-	maxSend   int  // bytes of one message; known once described
+	maxSend   int  // bytes of one message; known once there is a path
 	extra     int  // channels of the peer that were closed
 	jobs      []func()
 	working   bool // a goroutine does the jobs
@@ -59,6 +62,8 @@ type Conn struct {
 	pion  sync.Mutex // held while pc is told something, so that this does not cross its end; never during a callback
 	pc    *webrtc.PeerConnection
 	ended bool // guarded by pion
+
+	kicked atomic.Bool // checked has had pion choose a path
 
 	wlock lock          // held while a message is sent
 	low   chan struct{} // of capacity 1: a token means that the buffered amount has sunk below the low-water mark
@@ -104,34 +109,38 @@ func Offer(cfg Config, label string, send func(Signal)) (*Conn, error) {
 func Answer(cfg Config, send func(Signal)) (*Conn, error) { return newConn(cfg, send) }
 
 func newConn(cfg Config, send func(Signal)) (*Conn, error) {
-	cfg = cfg.withDefaults()
-	pc, err := cfg.newPeerConnection()
-	if err != nil {
-		return nil, err
-	}
 	c := &Conn{
-		cfg: cfg, send: send, pc: pc,
-		opened: make(chan struct{}), closing: make(chan struct{}), over: make(chan struct{}), gone: make(chan struct{}),
-		low: make(chan struct{}, 1), wlock: newLock(), rlock: newLock(),
+		cfg: cfg.withDefaults(), send: send,
+		found: make(chan struct{}), opened: make(chan struct{}), closing: make(chan struct{}), over: make(chan struct{}),
+		gone: make(chan struct{}), low: make(chan struct{}, 1), wlock: newLock(), rlock: newLock(),
+	}
+	var err error
+	if c.pc, err = c.cfg.newPeerConnection(c.checked); err != nil {
+		return nil, err
 	}
 	c.watch()
 	return c, nil
 }
 
-// watch has pion's events come to this connection. Its handlers do not block, so that pion's end can be waited for.
+// watch has pion's events come to this connection. But for one, its handlers do not block, so that pion's end can be
+// waited for.
 func (c *Conn) watch() {
-	c.pc.OnICECandidate(c.found)
+	dtls := c.pc.SCTP().Transport()
+	c.pc.OnICECandidate(c.candidateFound)
 	c.pc.OnDataChannel(c.accept)
-	c.pc.OnICEConnectionStateChange(func(state webrtc.ICEConnectionState) {
+	dtls.ICETransport().OnConnectionStateChange(func(state webrtc.ICETransportState) {
 		switch state {
-		case webrtc.ICEConnectionStateConnected:
-			c.reach(StageHandshake)
-		case webrtc.ICEConnectionStateFailed:
+		case webrtc.ICETransportStateChecking:
+			c.holdStates()
+		case webrtc.ICETransportStateFailed:
 			c.pathFailed()
 		}
 	})
-	c.pc.SCTP().Transport().OnStateChange(func(state webrtc.DTLSTransportState) {
+	dtls.OnStateChange(func(state webrtc.DTLSTransportState) {
 		switch state {
+		case webrtc.DTLSTransportStateConnecting:
+			c.reach(StageHandshake)
+			close(c.found)
 		case webrtc.DTLSTransportStateConnected:
 			c.reach(StageChannel)
 		case webrtc.DTLSTransportStateFailed:
@@ -169,14 +178,13 @@ func (c *Conn) pathFailed() {
 
 // peerEnded ends a connection because the peer did, by closing the channel or everything.
 func (c *Conn) peerEnded() {
-	select {
-	case <-c.closing:
-		c.mu.Lock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isClosing() {
 		c.confirmed = c.confirmed || c.err == nil
-		c.mu.Unlock()
-		c.fail(ErrClosed)
-	default:
-		c.fail(io.EOF)
+		c.failLocked(ErrClosed)
+	} else {
+		c.failLocked(io.EOF)
 	}
 }
 
@@ -200,11 +208,11 @@ func (c *Conn) accept(dc *webrtc.DataChannel) {
 	})
 }
 
-// attach makes dc the channel of this connection, if it has none and is not over.
+// attach makes dc the channel of this connection, if it has none and has not been closed.
 func (c *Conn) attach(dc *webrtc.DataChannel) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil || c.raw != nil {
+	if c.err != nil || c.raw != nil || c.isClosing() {
 		return false
 	}
 	raw, err := dc.Detach()
@@ -218,7 +226,10 @@ func (c *Conn) attach(dc *webrtc.DataChannel) bool {
 		default:
 		}
 	})
-	c.dc, c.raw, c.label = dc, raw, dc.Label()
+	c.dc, c.raw = dc, raw
+	if !c.offer {
+		c.label = dc.Label()
+	}
 	close(c.opened)
 	return true
 }
@@ -228,6 +239,10 @@ func (c *Conn) attach(dc *webrtc.DataChannel) bool {
 func (c *Conn) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.failLocked(err)
+}
+
+func (c *Conn) failLocked(err error) {
 	if c.err != nil {
 		return
 	}
@@ -255,9 +270,14 @@ func (c *Conn) cause() error {
 	return c.err
 }
 
-func (c *Conn) isOpen() bool {
+func (c *Conn) isOpen() bool { return isClosed(c.opened) }
+
+// isClosing says whether Close or Abort was called. While the mutex is held, or once it is so, it stays so.
+func (c *Conn) isClosing() bool { return isClosed(c.closing) }
+
+func isClosed(ch <-chan struct{}) bool {
 	select {
-	case <-c.opened:
+	case <-ch:
 		return true
 	default:
 		return false

@@ -31,11 +31,10 @@ func TestMain(m *testing.M) {
 
 // ours waits until no goroutine is in this package or in pion, and returns the stacks of those that do not end.
 func ours() string {
-	buf := make([]byte, 1<<22)
 	var left []string
 	for end := time.Now().Add(patience / 5); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		left = nil
-		for _, stack := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		for _, stack := range strings.Split(stacks(), "\n\n") {
 			if strings.Contains(stack, "pion/") || strings.Contains(stack, "rtc.(*Conn)") {
 				left = append(left, stack)
 			}
@@ -45,6 +44,12 @@ func ours() string {
 		}
 	}
 	return strings.Join(left, "\n\n")
+}
+
+// stacks returns the stacks of all goroutines.
+func stacks() string {
+	buf := make([]byte, 1<<22)
+	return string(buf[:runtime.Stack(buf, true)])
 }
 
 // wantNothingLeft fails the test if goroutines are left when it ends. It is called first, so that what other functions
@@ -281,6 +286,51 @@ func TestUnreliableChannel(t *testing.T) {
 			}
 			_ = dc
 		})
+	}
+}
+
+// A peer that begins with a message on no channel, after which pion accepts none, is dropped.
+func TestNoChannel(t *testing.T) {
+	wantNothingLeft(t)
+	cfg := Config{Loopback: true}.withDefaults()
+	peer, err := cfg.newPeerConnection(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.GracefulClose()
+	negotiated, id := true, uint16(5)
+	dc, err := peer.CreateDataChannel("", &webrtc.DataChannelInit{Negotiated: &negotiated, ID: &id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dc.OnOpen(func() {
+		if raw, err := dc.Detach(); err == nil {
+			raw.Write([]byte("hello"))
+		}
+	})
+	c, err := Answer(cfg, func(s Signal) {
+		if s.Type == SignalAnswer {
+			peer.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: s.SDP})
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Abort()
+	gathered := webrtc.GatheringCompletePromise(peer)
+	offer, err := peer.CreateOffer(nil)
+	if err == nil {
+		err = peer.SetLocalDescription(offer)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-gathered
+	c.Signal(Signal{Type: SignalOffer, SDP: peer.LocalDescription().SDP})
+	var failed *OpenError
+	var broken *ProtocolError
+	if err := c.Open(t.Context()); !errors.As(err, &failed) || failed.Stage != StageChannel || !errors.As(err, &broken) {
+		t.Errorf("Open: %v", err)
 	}
 }
 

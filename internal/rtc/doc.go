@@ -15,7 +15,10 @@
 //
 //   - it gathers on every interface, opens a port for mDNS and dials TCP candidates: it is given the networks to use
 //     and no more, and contacts only servers that [Config] names (engine.go);
-//   - it waits a second for a better path when it offers to a browser: it is told not to (engine.go);
+//   - it waits a second for a better path when it offers to a browser, and a second for a lost packet of the handshake:
+//     it is told not to (engine.go);
+//   - it thinks only five times a second of taking a path that is not the best it can imagine: it is woken (path.go);
+//   - it has a data race if it is closed in the moment in which it finds a path: it is kept from that (path.go);
 //   - it makes a certificate for each connection: there is one per process (certificate.go);
 //   - it loses packets, and with them most of its throughput, in socket buffers of the usual size: it gets larger ones
 //     (socket.go);

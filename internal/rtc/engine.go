@@ -2,17 +2,23 @@ package rtc
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/pion/ice/v2"
+	"github.com/pion/stun"
 	"github.com/pion/webrtc/v3"
 )
 
+// handshakeRetry is how long an answer to a packet of the secure handshake is waited for.
+const handshakeRetry = 100 * time.Millisecond
+
 // newPeerConnection makes a connection of pion's that does what c says.
-func (c Config) newPeerConnection() (*webrtc.PeerConnection, error) {
+func (c Config) newPeerConnection(checked func(*stun.Message, ice.Candidate, ice.Candidate, *ice.CandidatePair) bool) (*webrtc.PeerConnection, error) {
 	engine, err := c.engine()
 	if err != nil {
 		return nil, err
 	}
+	engine.SetICEBindingRequestHandler(checked)
 	configuration, err := c.configuration()
 	if err != nil {
 		return nil, err
@@ -34,19 +40,31 @@ func (c Config) engine() (webrtc.SettingEngine, error) {
 	// By default pion would open port 5353 for each connection. Without mDNS a browser that hides its addresses is
 	// reached all the same: it checks our candidates, and so shows itself.
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	// A TCP candidate is an invitation to dial an address of the peer's choice.
-	s.DisableActiveTCP(true)
-	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+	// No TCP: a TCP candidate is an invitation to dial an address of the peer's choice.
+	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4}
 	if c.Loopback {
-		s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 		s.SetIncludeLoopbackCandidate(true)
 		s.SetIPFilter(isLoopback)
+	} else {
+		networks = append(networks, webrtc.NetworkTypeUDP6)
+	}
+	s.SetNetworkTypes(networks)
+
+	// A path that works is taken: host candidates come first, so that they have had their chance when another proves to
+	// work. By default pion would wait half a second before it takes an address that a STUN server has seen, and a second
+	// for one that only the peer's check has shown, which is how a browser that answers appears. For a direct path in
+	// place of a relay it waits two seconds, unless there can be none.
+	s.SetPrflxAcceptanceMinWait(0)
+	s.SetSrflxAcceptanceMinWait(0)
+	if c.RelayOnly {
+		s.SetRelayAcceptanceMinWait(0)
 	}
 
-	// A browser that answers shows itself by its first check, so its address is one that no candidate announced; pion
-	// would wait a second for a better one. Should a better one come later, ICE moves to it.
-	s.SetPrflxAcceptanceMinWait(0)
-	s.SetHostAcceptanceMinWait(0)
+	// The first packet of the handshake is lost if it comes in the moment in which pion has a path and does not listen
+	// yet. By default it would be sent again after a second.
+	s.SetDTLSRetransmissionInterval(handshakeRetry)
+	// A round trip that proves the peer's address, which ICE has done.
+	s.SetDTLSInsecureSkipHelloVerify(true)
 
 	disconnected := c.SilenceTimeout / 6
 	s.SetICETimeouts(disconnected, c.SilenceTimeout-disconnected, min(keepalive, disconnected))

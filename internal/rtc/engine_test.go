@@ -3,6 +3,7 @@ package rtc
 import (
 	"bytes"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +22,7 @@ func TestConfiguration(t *testing.T) {
 		t.Errorf("by default: %+v", configuration)
 	}
 	cfg := Config{RelayOnly: true, ICEServers: []ICEServer{{[]string{"turn:127.0.0.1:9"}, "user", "secret"}}}
-	pc, err := cfg.withDefaults().newPeerConnection()
+	pc, err := cfg.withDefaults().newPeerConnection(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,6 +40,15 @@ func TestConfiguration(t *testing.T) {
 	} {
 		if _, err := Answer(Config{ICEServers: []ICEServer{bad}}, nil); err == nil {
 			t.Errorf("a server with a bad %s is taken", name)
+		}
+	}
+}
+
+// However large messages may be, the receive window is larger, and a number that pion takes.
+func TestWindow(t *testing.T) {
+	for size, want := range map[int]int{0: minWindow, 1: minWindow, minWindow: 4 * minWindow, math.MaxInt: 1 << 30} {
+		if got := (Config{MaxMessage: size}).withDefaults().window(); got != want {
+			t.Errorf("for messages of %d bytes the window is %d, want %d", size, got, want)
 		}
 	}
 }

@@ -11,17 +11,21 @@ func (c *Conn) Open(ctx context.Context) error {
 		return nil
 	case <-c.over:
 	case <-ctx.Done():
-		c.fail(ctx.Err())
 	}
-	<-c.gone
-	if c.isOpen() { // it opened just before
+	c.mu.Lock()
+	if !c.isOpen() { // it may be, as of now
+		c.failLocked(ctx.Err())
+	}
+	c.mu.Unlock()
+	if c.isOpen() {
 		return nil
 	}
+	<-c.gone
 	return c.cause()
 }
 
 // Done returns a channel that is closed when the connection is over, for whatever reason, and has left no socket and no
-// goroutine. Messages that have come can still be read.
+// goroutine but such as are at their last lines. Messages that have come can still be read.
 func (c *Conn) Done() <-chan struct{} { return c.gone }
 
 // Label returns the label of the channel: what Offer was given or, at the end that answers, what the peer said, "" until
@@ -33,8 +37,8 @@ func (c *Conn) Label() string {
 	return ""
 }
 
-// MaxSend returns the largest message that may be sent, in bytes: the least of what the peer announced, of
-// Config.MaxMessage and of 64 KiB. It is 0 until the connection is open.
+// MaxSend returns the largest message that may be sent, in bytes: what the peer announced, or 64 KiB if that is less. It
+// is 0 until the connection is open.
 func (c *Conn) MaxSend() int {
 	if !c.isOpen() {
 		return 0

@@ -39,9 +39,7 @@ func (c *Conn) Read() (Kind, []byte, error) {
 		if kind, n, c.rerr = c.message(); c.rerr != nil {
 			break
 		}
-		select {
-		case <-c.closing:
-		default:
+		if !c.isClosing() {
 			return kind, c.buf[:n], nil
 		}
 	}

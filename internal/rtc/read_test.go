@@ -8,15 +8,17 @@ import (
 // A peer that sends more than was announced, or text that is none, is dropped.
 func TestProtocolErrors(t *testing.T) {
 	for name, bad := range map[string]struct {
-		data []byte
-		text bool
-		want error
+		limit int
+		data  []byte
+		text  bool
+		want  error
 	}{
-		"too big": {pattern(5001, 1), false, ErrTooBig},
-		"no text": {[]byte("\xff"), true, ErrInvalidText},
+		"too big":       {5000, pattern(5001, 1), false, ErrTooBig},
+		"small too big": {100, pattern(101, 1), false, ErrTooBig},
+		"no text":       {5000, []byte("\xff"), true, ErrInvalidText},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, b := pair(t, Config{}, Config{MaxMessage: 5000})
+			a, b := pair(t, Config{}, Config{MaxMessage: bad.limit})
 			if _, err := a.raw.WriteDataChannel(bad.data, bad.text); err != nil {
 				t.Fatal(err)
 			}

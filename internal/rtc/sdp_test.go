@@ -17,6 +17,8 @@ func TestParseDescription(t *testing.T) {
 		"huge":      {goodSDP + "a=max-message-size:18446744073709551615\r\n", description{section{"0", 0}, math.MaxInt, Candidates{}}},
 		"second section": {strings.Replace(goodSDP, "m=application", "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:a\r\nm=application", 1),
 			description{section{"0", 1}, 65536, Candidates{}}},
+		"two sections": {goodSDP + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:1\r\na=max-message-size:5\r\n",
+			description{section{"0", 0}, 65536, Candidates{}}},
 		"candidate": {goodSDP + "a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n", description{section{"0", 0}, 65536, Candidates{Host: 1}}},
 	} {
 		if got, err := parseDescription(Signal{SDP: test.sdp}); err != nil || got != test.want {

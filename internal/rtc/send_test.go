@@ -57,6 +57,25 @@ func TestBackpressure(t *testing.T) {
 	wantMessage(t, b, Text, []byte("x"))
 }
 
+// A peer that takes larger messages holds more of them before it reads.
+func TestLargeWindow(t *testing.T) {
+	a, b := pair(t, Config{}, Config{MaxMessage: minWindow})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if a.MaxSend() != maxSend {
+		t.Errorf("limit %d", a.MaxSend())
+	}
+	const size, messages = 60_000, 3 * minWindow / 60_000
+	for i := range messages {
+		if err := a.Send(ctx, Binary, pattern(size, i)); err != nil {
+			t.Fatalf("after %d bytes: %v", i*size, err)
+		}
+	}
+	for i := range messages {
+		wantMessage(t, b, Binary, pattern(size, i))
+	}
+}
+
 // Messages of several goroutines arrive whole, and those of each in its order.
 func TestConcurrentSends(t *testing.T) {
 	const senders, messages = 8, 100
@@ -91,7 +110,7 @@ func TestConcurrentSends(t *testing.T) {
 // A message that the peer does not take is not sent, nor one that is no text.
 func TestSendLimits(t *testing.T) {
 	a, b := pair(t, Config{}, Config{MaxMessage: 1000})
-	if a.MaxSend() != 1000 || b.MaxSend() != 1000 {
+	if a.MaxSend() != 1000 || b.MaxSend() != maxSend {
 		t.Errorf("limits %d and %d", a.MaxSend(), b.MaxSend())
 	}
 	for _, send := range []func(Kind, []byte) error{

@@ -77,25 +77,36 @@ func (c *Conn) describe(s Signal) error {
 	if c.offer != (s.Type == SignalAnswer) {
 		return ErrUnexpectedSignal
 	}
-	d, err := parseDescription(s)
 	c.mu.Lock()
-	switch {
-	case c.described:
-		c.mu.Unlock()
+	again := c.described
+	c.described = true
+	c.mu.Unlock()
+	if again {
 		return ErrUnexpectedSignal
-	case err == nil && c.remote.total()+d.candidates.total() > MaxCandidates:
-		err = ErrTooManyCandidates
+	}
+	d, err := parseDescription(s)
+	if err == nil {
+		err = c.count(d.candidates)
 	}
 	if err != nil {
-		c.mu.Unlock()
 		c.fail(&SignalError{s.Type, err})
 		return err
 	}
-	c.described = true
-	c.maxSend = min(d.maxMessage, c.cfg.MaxMessage, maxSend)
-	c.remote = c.remote.plus(d.candidates)
+	c.mu.Lock()
+	c.maxSend = min(d.maxMessage, maxSend)
 	c.mu.Unlock()
 	c.post(func() { c.apply(s) })
+	return nil
+}
+
+// count adds candidates of the peer to those that have come.
+func (c *Conn) count(more Candidates) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.remote.total()+more.total() > MaxCandidates {
+		return ErrTooManyCandidates
+	}
+	c.remote = c.remote.plus(more)
 	return nil
 }
 
@@ -105,13 +116,9 @@ func (c *Conn) candidate(s Signal) error {
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	if c.remote.total() >= MaxCandidates {
-		c.mu.Unlock()
-		return ErrTooManyCandidates
+	if err := c.count(kind); err != nil {
+		return err
 	}
-	c.remote = c.remote.plus(kind)
-	c.mu.Unlock()
 	c.post(func() {
 		if c.applied {
 			c.addCandidate(s)
@@ -190,8 +197,8 @@ func (c *Conn) emitDescription(t SignalType, d webrtc.SessionDescription, err er
 	}
 }
 
-// found passes a candidate of ours on, after our description, which the job that made pion look for it will have done.
-func (c *Conn) found(candidate *webrtc.ICECandidate) {
+// candidateFound passes a candidate of ours on, after our description, which the job that made pion look for it will have done.
+func (c *Conn) candidateFound(candidate *webrtc.ICECandidate) {
 	if candidate == nil {
 		c.post(func() { c.emit(Signal{Type: SignalEnd}) })
 		return
