@@ -95,6 +95,7 @@ const browser = own ? own.browser : await puppeteer.connect({ browserWSEndpoint:
 const context = await browser.createBrowserContext()
 const page = await context.newPage()
 page.on('console', (m) => process.stderr.write(`page: ${m.text()}\n`))
+page.on('error', (e) => process.stderr.write(`page crashed: ${e.message}\n`))
 page.on('pageerror', (e) => process.stderr.write(`page error: ${e.message}\n`))
 await page.exposeFunction('meshpairEmit', emit)
 await page.addScriptTag({ path: bundle })
