@@ -1,0 +1,351 @@
+//go:build unix
+
+package benchmarks
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/meshpair/meshpair/netflux"
+	"github.com/meshpair/meshpair/sigver"
+)
+
+// A duo is two ends that talk over one direct channel: two members of a group, or two bare ends.
+type duo struct {
+	send  func([]byte) error // from the first to the second
+	came  chan int           // sizes of what came at the first
+	got   atomic.Int64       // bytes that came at the second
+	echo  atomic.Bool        // the second sends everything back
+	close func()
+}
+
+func newDuo(kind string) (*duo, error) {
+	d := &duo{came: make(chan int, 1)}
+	if kind == bare {
+		return d, d.bare()
+	}
+	return d, d.ours()
+}
+
+func (d *duo) bare() error {
+	x, y, err := barePair()
+	if err != nil {
+		return err
+	}
+	d.send = x.send
+	d.close = func() { x.close(); y.close() }
+	read := func(e *bareEnd, f func([]byte)) {
+		for buf := make([]byte, 64<<10); ; {
+			n, err := e.raw.Read(buf)
+			if err != nil {
+				return
+			}
+			f(buf[:n])
+		}
+	}
+	go read(x, func(b []byte) { d.came <- len(b) })
+	go read(y, func(b []byte) {
+		d.got.Add(int64(len(b)))
+		if d.echo.Load() {
+			y.raw.Write(b)
+		}
+	})
+	return nil
+}
+
+func (d *duo) ours() error {
+	m, err := newMesh()
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	x := m.group(func(e netflux.Event) {
+		if e, ok := e.(netflux.Message); ok {
+			d.came <- len(e.Data)
+		}
+	})
+	var y *netflux.Group
+	y = m.group(func(e netflux.Event) {
+		if e, ok := e.(netflux.Message); ok {
+			d.got.Add(int64(len(e.Data)))
+			if d.echo.Load() {
+				y.SendTo(ctx, e.From, e.Kind, e.Data)
+			}
+		}
+	})
+	d.close = m.close
+	for _, g := range []*netflux.Group{x, y} {
+		if err := m.join(g); err != nil {
+			m.close()
+			return err
+		}
+	}
+	to := y.ID()
+	d.send = func(b []byte) error { return x.SendTo(ctx, to, netflux.Binary, b) }
+	return nil
+}
+
+// BenchmarkMeshRoundTrip measures a message of 100 bytes to the other end and back.
+func BenchmarkMeshRoundTrip(b *testing.B) {
+	duos := startDuos(b)
+	compare(b, []figure{{"p50-ns", "rtt-ratio"}}, func(kind string) (sample, error) {
+		return roundTrips(duos[kind], *roundTime)
+	})
+}
+
+func startDuos(b testing.TB) map[string]*duo {
+	duos := map[string]*duo{}
+	for _, kind := range []string{ours, bare} {
+		d, err := newDuo(kind)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(d.close)
+		duos[kind] = d
+	}
+	return duos
+}
+
+func roundTrips(d *duo, limit time.Duration) (sample, error) {
+	d.echo.Store(true)
+	defer d.echo.Store(false)
+	data := make([]byte, 100)
+	var took []float64
+	for begin := time.Now(); time.Since(begin) < limit; {
+		start := time.Now()
+		if err := d.send(data); err != nil {
+			return nil, err
+		}
+		if n := <-d.came; n != len(data) {
+			return nil, fmt.Errorf("%d bytes came back of %d", n, len(data))
+		}
+		took = append(took, float64(time.Since(start)))
+	}
+	return sample{"p50-ns": median(took)}, nil
+}
+
+// BenchmarkMeshThroughput measures messages in one direction; the bare channel gets them in the chunks in which ours
+// travel.
+func BenchmarkMeshThroughput(b *testing.B) {
+	for _, size := range []int{1 << 10, 15_000, 1 << 20} {
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
+			duos := startDuos(b)
+			compare(b, []figure{{"MB/s", "throughput-ratio"}}, func(kind string) (sample, error) {
+				return oneWay(duos[kind], size, kind == bare, *roundTime)
+			})
+		})
+	}
+}
+
+func oneWay(d *duo, size int, chunked bool, limit time.Duration) (sample, error) {
+	data := make([]byte, size)
+	d.got.Store(0)
+	begin := time.Now()
+	var sent int64
+	for time.Since(begin) < limit {
+		for chunk := range slices.Chunk(data, 15_000) {
+			if !chunked {
+				chunk = data
+			}
+			if err := d.send(chunk); err != nil {
+				return nil, err
+			}
+			sent += int64(len(chunk))
+			if !chunked {
+				break
+			}
+		}
+	}
+	for d.got.Load() < sent {
+		if time.Since(begin) > limit+openTimeout {
+			return nil, fmt.Errorf("%d bytes came of %d", d.got.Load(), sent)
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+	return sample{"MB/s": float64(sent) / 1e6 / time.Since(begin).Seconds()}, nil
+}
+
+// BenchmarkMeshThird measures from Join to Joined of a third member, beside opening two bare channels one after the other.
+func BenchmarkMeshThird(b *testing.B) {
+	m, err := newMesh()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(m.close)
+	for range 2 {
+		if err := m.join(m.group(nil)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	compare(b, []figure{{"join-ms", "join-ratio"}}, func(kind string) (sample, error) {
+		const n = 5
+		var took []float64
+		for range n {
+			start := time.Now()
+			end, err := m.third, error(nil)
+			if kind == bare {
+				end = openTwo
+			}
+			stop, err := end()
+			if err != nil {
+				return nil, err
+			}
+			took = append(took, float64(time.Since(start))/1e6)
+			stop()
+		}
+		return sample{"join-ms": median(took)}, nil
+	})
+}
+
+func openTwo() (func(), error) {
+	var ends []*bareEnd
+	for range 2 {
+		x, y, err := barePair()
+		if err != nil {
+			return nil, err
+		}
+		ends = append(ends, x, y)
+	}
+	return func() {
+		for _, e := range ends {
+			e.close()
+		}
+	}, nil
+}
+
+// BenchmarkMeshForm measures how long n members take to form a full mesh that all join at once, beside opening as many
+// bare channels, all at once.
+func BenchmarkMeshForm(b *testing.B) {
+	for _, n := range []int{5, 20} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			compare(b, []figure{{"form-ms", "form-ratio"}}, func(kind string) (sample, error) {
+				if kind == bare {
+					return formBare(n * (n - 1) / 2)
+				}
+				return formOurs(n)
+			})
+		})
+	}
+}
+
+func formOurs(n int) (sample, error) {
+	m, err := newMesh()
+	if err != nil {
+		return nil, err
+	}
+	defer m.close()
+	start := time.Now()
+	failed := make(chan error, n)
+	for range n {
+		g := m.group(nil)
+		go func() { failed <- m.join(g) }()
+	}
+	for range n {
+		if err := <-failed; err != nil {
+			return nil, err
+		}
+	}
+	for _, g := range m.groups {
+		for len(g.Neighbors()) < n-1 {
+			if time.Since(start) > openTimeout {
+				return nil, fmt.Errorf("a member has %d neighbors of %d", len(g.Neighbors()), n-1)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return sample{"form-ms": float64(time.Since(start)) / 1e6}, nil
+}
+
+func formBare(n int) (sample, error) {
+	type pair struct {
+		x, y *bareEnd
+		err  error
+	}
+	start := time.Now()
+	pairs := make(chan pair, n)
+	for range n {
+		go func() {
+			x, y, err := barePair()
+			pairs <- pair{x, y, err}
+		}()
+	}
+	var err error
+	var took time.Duration
+	for range n {
+		p := <-pairs
+		took = time.Since(start)
+		if p.err != nil {
+			err = p.err
+			continue
+		}
+		defer p.x.close()
+		defer p.y.close()
+	}
+	return sample{"form-ms": float64(took) / 1e6}, err
+}
+
+// A mesh is a signaling server and groups that use it.
+type mesh struct {
+	server *sigver.Server
+	served chan error
+	url    string
+	groups []*netflux.Group
+}
+
+func newMesh() (*mesh, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	m := &mesh{
+		server: sigver.New(sigver.Config{Logger: slog.New(slog.DiscardHandler)}),
+		served: make(chan error, 1),
+		url:    "ws://" + l.Addr().String(),
+	}
+	go func() { m.served <- m.server.Serve(l) }()
+	return m, nil
+}
+
+func (m *mesh) group(onEvent func(netflux.Event)) *netflux.Group {
+	g := netflux.New(netflux.Config{SignalingURL: m.url, Loopback: true, OnEvent: onEvent})
+	m.groups = append(m.groups, g)
+	return g
+}
+
+func (m *mesh) join(g *netflux.Group) error {
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	return g.Join(ctx, "key")
+}
+
+// third lets a member join and returns what makes it leave.
+func (m *mesh) third() (func(), error) {
+	g := netflux.New(netflux.Config{SignalingURL: m.url, Loopback: true})
+	if err := m.join(g); err != nil {
+		return nil, err
+	}
+	if n := len(g.Neighbors()); n != 2 {
+		return nil, fmt.Errorf("joined with %d neighbors", n)
+	}
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+		defer cancel()
+		g.Leave(ctx)
+	}, nil
+}
+
+func (m *mesh) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	for _, g := range m.groups {
+		g.Leave(ctx)
+	}
+	m.server.Shutdown(ctx)
+	<-m.served
+}
