@@ -40,7 +40,8 @@ func startSignaling(t testing.TB) string {
 // A peer is a group and what it was told.
 type peer struct {
 	*netflux.Group
-	t testing.TB
+	t    testing.TB
+	hold func(netflux.Event) // called for each event, after it was noted
 
 	mu      sync.Mutex
 	events  []netflux.Event
@@ -52,10 +53,13 @@ func newPeer(t testing.TB, cfg netflux.Config) *peer {
 	cfg.Loopback = true
 	cfg.OnEvent = func(e netflux.Event) {
 		p.mu.Lock()
-		defer p.mu.Unlock()
 		p.events = append(p.events, e)
 		close(p.changed)
 		p.changed = make(chan struct{})
+		p.mu.Unlock()
+		if p.hold != nil {
+			p.hold(e)
+		}
 	}
 	p.Group = netflux.New(cfg)
 	t.Cleanup(func() {
@@ -91,9 +95,17 @@ func (p *peer) wait(what string, ok func([]netflux.Event) bool) []netflux.Event 
 		select {
 		case <-changed:
 		case <-timeout:
-			p.t.Fatalf("no %s among %d events; the last: %.1000v", what, len(events), events[max(0, len(events)-10):])
+			p.t.Fatalf("no %s among %d events; %.2000s", what, len(events), fmt.Sprint(events))
 		}
 	}
+}
+
+// told reports whether an event is among others.
+func told(events []netflux.Event, e netflux.Event) bool {
+	return slices.ContainsFunc(events, func(o netflux.Event) bool {
+		_, message := o.(netflux.Message) // which cannot be compared
+		return !message && o == e
+	})
 }
 
 func messages(events []netflux.Event) []netflux.Message {
@@ -124,6 +136,10 @@ func groupOf(t testing.TB, n int, cfg netflux.Config) []*peer {
 		all[i].join(key)
 		if got := len(all[i].Neighbors()); got != i {
 			t.Fatalf("member %d has %d neighbors", i, got)
+		}
+		id := all[i].ID()
+		for _, p := range all[:i] {
+			p.wait("joining", func(e []netflux.Event) bool { return told(e, netflux.MemberJoined{ID: id}) })
 		}
 	}
 	return all

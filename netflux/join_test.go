@@ -1,0 +1,255 @@
+package netflux_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshpair/meshpair/netflux"
+	"github.com/meshpair/meshpair/sigver"
+)
+
+func TestJoinErrors(t *testing.T) {
+	ctx := t.Context()
+	for _, c := range []struct {
+		name, url, key string
+		want           error
+	}{
+		{"no URL", "", "key", netflux.ErrNoSignaling},
+		{"http", "http://127.0.0.1:1", "key", netflux.ErrNoSignaling},
+		{"a query", "ws://127.0.0.1:1/?q", "key", netflux.ErrNoSignaling},
+		{"no key", "ws://127.0.0.1:1", "", netflux.ErrKey},
+		{"a long key", "ws://127.0.0.1:1", strings.Repeat("é", 86), netflux.ErrKey}, // SIG-2
+	} {
+		p := newPeer(t, netflux.Config{SignalingURL: c.url})
+		if err := p.Join(ctx, c.key); !errors.Is(err, c.want) || p.State() != netflux.Left {
+			t.Errorf("%s: %v, %v", c.name, err, p.State())
+		}
+	}
+	p := newPeer(t, netflux.Config{SignalingURL: startSignaling(t)})
+	p.join("key")
+	if err := p.Join(ctx, "other"); !errors.Is(err, netflux.ErrInGroup) {
+		t.Error(err)
+	}
+	if p.Key() != "key" || p.State() != netflux.Joined {
+		t.Errorf("key %q, state %v", p.Key(), p.State())
+	}
+}
+
+// deadURL returns the URL of a server that is not there.
+func deadURL(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "ws://" + l.Addr().String()
+}
+
+// TestNoServer lets a group join where no signaling server is: without rejoining the error comes at once, with it when
+// the context ends. Both say why (STA-10).
+func TestNoServer(t *testing.T) {
+	url := deadURL(t)
+	var join *netflux.JoinError
+	p := newPeer(t, netflux.Config{SignalingURL: url, NoRejoin: true})
+	if err := p.Join(t.Context(), "key"); !errors.As(err, &join) || !strings.Contains(err.Error(), "refused") {
+		t.Error(err)
+	}
+	p = newPeer(t, netflux.Config{SignalingURL: url})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err := p.Join(ctx, "key")
+	if !errors.As(err, &join) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") {
+		t.Error(err)
+	}
+	if p.State() != netflux.Left || p.ID() != 0 || p.Key() != "" || p.Members() != nil {
+		t.Errorf("%v, id %d, key %q, members %v", p.State(), p.ID(), p.Key(), p.Members())
+	}
+}
+
+// TestStates checks what a member is told while it joins and leaves (STA-1, STA-2, STA-11).
+func TestStates(t *testing.T) {
+	all := groupOf(t, 2, netflux.Config{})
+	for _, p := range all {
+		p.wait("CHECKED twice", func(e []netflux.Event) bool { return len(signalingStates(e)) >= 6 })
+	}
+	first, second := all[0].ID(), all[1].ID()
+	if err := all[1].Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all[0].wait("leaving", func(e []netflux.Event) bool {
+		return told(e, netflux.MemberLeft{ID: second})
+	})
+	events := all[1].wait("LEFT", func(e []netflux.Event) bool { return len(states(e)) >= 4 })
+	if got, want := states(events), []string{"JOINING", "JOINED", "LEAVING", "LEFT"}; !slices.Equal(got, want) {
+		t.Errorf("states %v", got)
+	}
+	want := []string{"CONNECTING", "OPEN", "CHECKING", "CHECKED", "CHECKING", "CHECKED", "CLOSED"}
+	if got := signalingStates(events); !slices.Equal(got, want) {
+		t.Errorf("signaling %v", got)
+	}
+	if !told(events, netflux.MemberLeft{ID: first}) {
+		t.Error("the one who leaves is not told that the other is gone")
+	}
+	if last := events[len(events)-1]; last != (netflux.StateChanged{State: netflux.Left}) {
+		t.Errorf("the last event is %v", last)
+	}
+}
+
+func states(events []netflux.Event) (all []string) {
+	for _, e := range events {
+		if e, ok := e.(netflux.StateChanged); ok {
+			all = append(all, e.State.String())
+		}
+	}
+	return all
+}
+
+func signalingStates(events []netflux.Event) (all []string) {
+	for _, e := range events {
+		if e, ok := e.(netflux.SignalingChanged); ok {
+			all = append(all, e.State.String())
+		}
+	}
+	return all
+}
+
+// TestLeaveSends checks that what was accepted arrives though its sender leaves at once (STA-11).
+func TestLeaveSends(t *testing.T) {
+	all := groupOf(t, 3, netflux.Config{})
+	data := make([]byte, 3<<20)
+	if err := all[0].Send(t.Context(), netflux.Binary, data); err != nil {
+		t.Fatal(err)
+	}
+	if err := all[0].Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all[1:] {
+		if got := p.messages(1); len(got[0].Data) != len(data) {
+			t.Errorf("%d bytes", len(got[0].Data))
+		}
+	}
+}
+
+// TestJoinAgain lets a member leave and join again, several times, with the same object.
+func TestJoinAgain(t *testing.T) {
+	url := startSignaling(t)
+	a, b := newPeer(t, netflux.Config{SignalingURL: url}), newPeer(t, netflux.Config{SignalingURL: url})
+	a.join("key")
+	seen := map[uint32]bool{}
+	for range 5 {
+		b.join("key")
+		if id := b.ID(); seen[id] {
+			t.Errorf("the id %d comes again", id)
+		} else {
+			seen[id] = true
+		}
+		if len(b.Neighbors()) != 1 {
+			t.Errorf("neighbors %v", b.Neighbors())
+		}
+		if err := b.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSignalingLost takes the signaling server away from a group: messages flow on, and when it is back the state is
+// JOINED again with the same ids (STA-8).
+func TestSignalingLost(t *testing.T) {
+	s := sigver.New(sigver.Config{Logger: slog.New(slog.DiscardHandler)})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	all := groupOf(t, 3, netflux.Config{SignalingURL: "ws://" + addr})
+	ids := all[0].Members()
+	s.Shutdown(t.Context())
+	<-served
+	for _, p := range all {
+		p.wait("JOINING", func(e []netflux.Event) bool { s := states(e); return s[len(s)-1] == "JOINING" && len(s) > 1 })
+	}
+	if err := all[0].Send(t.Context(), netflux.Text, []byte("still here")); err != nil {
+		t.Error(err)
+	}
+	for _, p := range all[1:] {
+		p.messages(1)
+	}
+	if l, err = net.Listen("tcp", addr); err != nil {
+		t.Fatal(err)
+	}
+	s = sigver.New(sigver.Config{Logger: slog.New(slog.DiscardHandler)})
+	go func() { served <- s.Serve(l) }()
+	t.Cleanup(func() { s.Shutdown(context.Background()); <-served })
+	for _, p := range all {
+		p.wait("JOINED", func(e []netflux.Event) bool { s := states(e); return s[len(s)-1] == "JOINED" })
+		members := p.Members()
+		slices.Sort(members)
+		slices.Sort(ids)
+		if !slices.Equal(members, ids) || len(p.Neighbors()) != 2 {
+			t.Errorf("members %v, neighbors %v, before %v", members, p.Neighbors(), ids)
+		}
+	}
+}
+
+// TestSendFromEvent answers messages from within OnEvent.
+func TestSendFromEvent(t *testing.T) {
+	url := startSignaling(t)
+	echo := newPeer(t, netflux.Config{SignalingURL: url})
+	echo.hold = func(e netflux.Event) {
+		if m, ok := e.(netflux.Message); ok {
+			if err := echo.SendTo(context.Background(), m.From, m.Kind, m.Data); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	echo.join("key")
+	p := newPeer(t, netflux.Config{SignalingURL: url})
+	p.join("key")
+	const n = 1000
+	for i := range n {
+		if err := p.Send(t.Context(), netflux.Binary, []byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, m := range p.messages(n) {
+		if !m.Private || m.Data[0] != byte(i) {
+			t.Fatalf("message %d: %v", i, m)
+		}
+	}
+}
+
+// TestNothingLeft checks that no goroutine is left when a group has been left.
+func TestNothingLeft(t *testing.T) {
+	all := groupOf(t, 3, netflux.Config{})
+	for _, p := range all {
+		if err := p.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	buf := make([]byte, 1<<20)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		stacks := string(buf[:runtime.Stack(buf, true)])
+		left := ""
+		for g := range strings.SplitSeq(stacks, "\n\n") {
+			if strings.Contains(g, "pion") || strings.Contains(g, "netflux.(*") {
+				left = g
+			}
+		}
+		if left == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("left behind:\n%s", left)
+		}
+	}
+}
