@@ -1,0 +1,101 @@
+package conformance
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/meshpair/meshpair/conformance/driver"
+	"github.com/meshpair/meshpair/internal/need"
+)
+
+var (
+	peerCommand = flag.String("peer", "", "`command` that runs a driver of a member to test instead of this implementation")
+	peerCount   = flag.Int("peers", 16, "how many drivers run at a time, at most")
+)
+
+// pool returns a pool of drivers that ends with the test.
+func pool(t *testing.T, n int, command func() *exec.Cmd) *Pool {
+	t.Helper()
+	var started atomic.Int32
+	p := NewPool(n, func() (*driver.Peer, error) {
+		return driver.Start(fmt.Sprintf("driver %d", started.Add(1)), pageTimeout, command())
+	})
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Errorf("a driver at the end: %v", err)
+		}
+	})
+	return p
+}
+
+// TestPeer runs the member cases on this implementation, or on that of another
+// driver.
+func TestPeer(t *testing.T) {
+	t.Parallel()
+	command := strings.Fields(*peerCommand)
+	if len(command) == 0 {
+		command = []string{buildNetflux(t), "peer"}
+	}
+	target := Target{Peers: pool(t, *peerCount, func() *exec.Cmd { return exec.Command(command[0], command[1:]...) })}
+	for _, c := range MemberCases() {
+		t.Run(c.ID, func(t *testing.T) {
+			t.Parallel()
+			if r := c.Run(target); r.Failure != nil {
+				t.Error(r)
+			}
+		})
+	}
+}
+
+// buildNetflux builds our command.
+func buildNetflux(t *testing.T) string {
+	t.Helper()
+	if _, err := os.Stat("../cmd/netflux"); err != nil {
+		t.Skip("not run: this repository has no cmd/netflux yet; name another driver with -peer")
+	}
+	path := filepath.Join(t.TempDir(), "netflux")
+	if out, err := exec.Command("go", "build", "-o", path, "../cmd/netflux").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// TestOriginalMember runs the member cases on pages with npm netflux 4.3.1: what
+// they fail is a deviation that SPEC.md names.
+func TestOriginalMember(t *testing.T) {
+	t.Parallel()
+	dir := need.Originals(t)
+	need.Chromium(t)
+	fails := expectations(t, "netflux-4.3.1.json")
+	endpoint := startBrowser(t, dir)
+	target := Target{Peers: pool(t, 8, func() *exec.Cmd {
+		cmd := exec.Command("node", "netflux-page.mjs", endpoint)
+		cmd.Dir = dir
+		return cmd
+	})}
+	for _, c := range MemberCases() {
+		deviation, expected := fails[c.ID]
+		delete(fails, c.ID)
+		t.Run(c.ID, func(t *testing.T) {
+			t.Parallel()
+			r := c.Run(target)
+			switch {
+			case r.Failure != nil && !expected:
+				t.Error(r)
+			case r.Failure == nil && expected:
+				t.Errorf("%s passes: take %s out of originals/netflux-4.3.1.json", c.ID, deviation)
+			case expected:
+				t.Logf("fails as %s says: %v", deviation, r.Failure)
+			}
+		})
+	}
+	for id := range fails {
+		t.Errorf("there is no case %s, of which originals/netflux-4.3.1.json says that it fails", id)
+	}
+}
