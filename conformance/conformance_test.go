@@ -133,10 +133,10 @@ func TestEveryRequirementHasATest(t *testing.T) {
 			continue
 		}
 		name := regexp.MustCompile(`\b` + id + `\b`)
-		if !name.MatchString(tests) && !unwritten[id[:3]] {
+		if !name.MatchString(tests) {
 			t.Errorf("no test names %s", id)
 		}
-		if !name.MatchString(code) && !unwritten[id[:3]] {
+		if !name.MatchString(code) && !slices.Contains(unwritten, id) && !slices.Contains(unwritten, id[:3]) {
 			t.Errorf("no line of code names %s", id)
 		}
 	}
@@ -149,15 +149,15 @@ func TestEveryRequirementHasATest(t *testing.T) {
 
 // untested are the requirements without a test, with the reason.
 var untested = map[string]string{
-	"SIG-13": "binds clients; this repository has none yet",
-	"SIG-25": "binds clients; this repository has none yet",
-	"SIG-39": "binds clients; this repository has none yet",
-	"SIG-41": "binds clients; this repository has none yet",
 	"WIR-15": "binds extensions; there is none yet",
+	"CHN-10": "binds members that listen; there is no driver of one yet",
+	"MSH-2":  "no driver makes up keys",
+	"STA-18": "allows something",
 }
 
-// unwritten are the chapters whose code this repository does not have yet.
-var unwritten = map[string]bool{"CHN": true, "BLD": true, "MSH": true, "MSG": true, "STA": true}
+// unwritten are the chapters and requirements that this repository has no code for
+// yet.
+var unwritten = []string{"CHN", "BLD", "MSH", "MSG", "STA", "SIG-13", "SIG-25", "SIG-39", "SIG-41"}
 
 func readSpec(t *testing.T) string {
 	t.Helper()

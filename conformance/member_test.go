@@ -74,7 +74,7 @@ func TestOriginalMember(t *testing.T) {
 	need.Chromium(t)
 	fails := expectations(t, "netflux-4.3.1.json")
 	endpoint := startBrowser(t, dir)
-	target := Target{Peers: pool(t, 8, func() *exec.Cmd {
+	target := Target{Peers: pool(t, 12, func() *exec.Cmd {
 		cmd := exec.Command("node", "netflux-page.mjs", endpoint)
 		cmd.Dir = dir
 		return cmd
