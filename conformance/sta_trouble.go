@@ -53,8 +53,8 @@ var staTrouble = []*Case{
 		}),
 	},
 	{
-		ID: "STA-13/signaling-lost", Requirements: []string{"STA-11", "STA-13", "SIG-39"}, Level: Must,
-		Sentence: "A member that loses signaling (4744) is JOINING, connects again after 3 s with its members, and is JOINED; messages flow all the while.",
+		ID: "STA-13/signaling-lost", Requirements: []string{"STA-11", "STA-13", "STA-18", "SIG-39"}, Level: Must,
+		Sentence: "A member that loses signaling (4744) is JOINING, connects again after 1.5 to 3 s with its members, and is JOINED; messages flow all the while.",
 		run: onStage(func(s *stage) {
 			m := s.pair()
 			s.states("CONNECTING", "OPEN", "CHECKING", "CHECKED", "CHECKING", "CHECKED")
@@ -67,7 +67,7 @@ var staTrouble = []*Case{
 			s.hear(m)
 			s.speak(m)
 			s.open(within(3 * time.Second))
-			s.between("signaling is opened again", time.Since(begin), 3*time.Second, 4*time.Second)
+			s.between("signaling is opened again", time.Since(begin), 1500*time.Millisecond, 3*time.Second)
 			s.connectsWith(deadline(), member(1))
 			s.speak(m)
 			s.door.answer(true)
@@ -95,8 +95,8 @@ var staTrouble = []*Case{
 		}),
 	},
 	{
-		ID: "STA-15/lone-member", Requirements: []string{"STA-15", "STA-11", "MSH-1", "SIG-39"}, Level: Must,
-		Sentence: "A lone member that loses signaling (4742) is JOINING, and joins after 3 s with a new id.",
+		ID: "STA-15/lone-member", Requirements: []string{"STA-15", "STA-18", "STA-11", "MSH-1", "SIG-39"}, Level: Must,
+		Sentence: "A lone member that loses signaling (4742) is JOINING, and joins after 1.5 to 3 s with a new id.",
 		run: onStage(func(s *stage) {
 			s.first()
 			s.expectState("JOINING", deadline())
@@ -106,7 +106,7 @@ var staTrouble = []*Case{
 			begin := time.Now()
 			s.expectState("JOINING", deadline())
 			s.open(within(3 * time.Second))
-			s.between("signaling is opened again", time.Since(begin), 3*time.Second, 4*time.Second)
+			s.between("signaling is opened again", time.Since(begin), 1500*time.Millisecond, 3*time.Second)
 			s.hello()
 			s.expect(s.id != id, "the id of a member that lost everything", "another one", id)
 			s.door.answer(true)
@@ -114,8 +114,8 @@ var staTrouble = []*Case{
 		}),
 	},
 	{
-		ID: "STA-15/joiner", Requirements: []string{"STA-15"}, Level: Must,
-		Sentence: "A joiner that loses signaling before it has a channel joins after 3 s with a new id.",
+		ID: "STA-15/joiner", Requirements: []string{"STA-15", "STA-18"}, Level: Must,
+		Sentence: "A joiner that loses signaling before it has a channel joins after 1.5 to 3 s with a new id.",
 		run: onStage(func(s *stage) {
 			h := s.bound(member(1))
 			h.way.expectRequest(deadline())
@@ -123,7 +123,7 @@ var staTrouble = []*Case{
 			s.door.drop()
 			begin := time.Now()
 			s.open(within(3 * time.Second))
-			s.between("signaling is opened again", time.Since(begin), 3*time.Second, 4*time.Second)
+			s.between("signaling is opened again", time.Since(begin), 1500*time.Millisecond, 3*time.Second)
 			s.hello()
 			s.expect(s.id != id, "the id of a joiner that lost everything", "another one", id)
 			s.door.answer(false)

@@ -3,6 +3,7 @@ package conformance
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pion/webrtc/v3"
@@ -148,10 +149,35 @@ func (w *way) prepare(label string) (*half, string) {
 
 // answered waits for the answer and for the channel.
 func (h *half) answered() *link {
+	h.take()
+	return h.wait()
+}
+
+// take waits for the answer.
+func (h *half) take() {
 	fs, _ := h.way.expect("an answer", deadline(), serviceRTC, func(fs fields) bool { return fs.has(2) })
 	err := h.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: string(fs.bytes(2))})
 	h.run.expect(err == nil, "for "+h.name, "an answer that can be used", err)
-	return h.wait()
+}
+
+// expectRefused expects that the peer under test closes the channel when it has
+// seen its label.
+func (h *half) expectRefused(what string) {
+	h.take()
+	go h.way.candidates(h.link)
+	lost := make(chan struct{})
+	var once sync.Once
+	h.pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
+		if s == webrtc.PeerConnectionStateClosed || s == webrtc.PeerConnectionStateFailed || s == webrtc.PeerConnectionStateDisconnected {
+			once.Do(func() { close(lost) })
+		}
+	})
+	select {
+	case <-h.over:
+	case <-lost:
+	case <-time.After(7 * time.Second):
+		h.run.fail(what, "that the peer under test closes it", "it does not")
+	}
 }
 
 func (h *half) wait() *link {
