@@ -51,6 +51,8 @@ type Target struct {
 	Signaling string
 	// Peers are drivers of members, for the cases of [MemberCases].
 	Peers *Pool
+	// spoil changes what a member sends, for tests of the cases; nil for nothing.
+	spoil func(channel bool, message []byte) []byte
 }
 
 // Check reports whether there is something to test: an error says what is wrong

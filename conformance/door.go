@@ -21,6 +21,7 @@ type door struct {
 	in     *inbox[arrival]
 	agree  atomic.Bool // answer each connect with true at once
 	shuts  atomic.Bool // a close frame has been sent
+	last   atomic.Bool // a content with lastData has come
 }
 
 // An arrival is something that came from a client of signaling. One of the last
@@ -124,12 +125,20 @@ func (d *door) read(decode bool) {
 			if !f.fin {
 				continue
 			}
+			if spoil := d.run.target.spoil; spoil != nil && decode {
+				if message = spoil(false, message); message == nil {
+					continue
+				}
+			}
 			a := arrival{at: time.Now(), raw: message}
 			if decode {
 				if a, err = parseArrival(message); err != nil {
 					d.in.close(err)
 					return
 				}
+			}
+			if a.content != nil && a.content.last {
+				d.last.Store(true)
 			}
 			if a.connect != nil && d.agree.Load() {
 				d.answer(true)

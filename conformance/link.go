@@ -116,6 +116,11 @@ func parseLabel(s string) label {
 }
 
 func (l *link) receive(b []byte, text bool) {
+	if spoil := l.run.target.spoil; spoil != nil {
+		if b = spoil(true, b); b == nil {
+			return
+		}
+	}
 	m := received{at: time.Now(), raw: b, text: text}
 	l.mu.Lock()
 	init := l.init

@@ -51,6 +51,19 @@ func (fs fields) bytes(number int) []byte {
 	return nil
 }
 
+// encode writes all fields as they are.
+func (fs fields) encode() []byte {
+	b := []byte{}
+	for _, f := range fs {
+		if f.bytes != nil {
+			b = appendBytes(b, f.number, f.bytes)
+		} else {
+			b = appendVarint(b, f.number, f.value)
+		}
+	}
+	return b
+}
+
 func (fs fields) sub(number int) fields { return mustParse(fs.bytes(number)) }
 
 // ids returns a repeated uint32, packed or not.

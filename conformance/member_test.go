@@ -34,15 +34,21 @@ func pool(t *testing.T, n int, command func() *exec.Cmd) *Pool {
 	return p
 }
 
-// TestPeer runs the member cases on this implementation, or on that of another
-// driver.
-func TestPeer(t *testing.T) {
-	t.Parallel()
+// peerPool returns a pool of drivers of the implementation under test.
+func peerPool(t *testing.T, n int) *Pool {
+	t.Helper()
 	command := strings.Fields(*peerCommand)
 	if len(command) == 0 {
 		command = []string{buildNetflux(t), "peer"}
 	}
-	target := Target{Peers: pool(t, *peerCount, func() *exec.Cmd { return exec.Command(command[0], command[1:]...) })}
+	return pool(t, n, func() *exec.Cmd { return exec.Command(command[0], command[1:]...) })
+}
+
+// TestPeer runs the member cases on this implementation, or on that of another
+// driver.
+func TestPeer(t *testing.T) {
+	t.Parallel()
+	target := Target{Peers: peerPool(t, *peerCount)}
 	for _, c := range MemberCases() {
 		t.Run(c.ID, func(t *testing.T) {
 			t.Parallel()
