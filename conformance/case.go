@@ -6,7 +6,11 @@
 //
 // To run it on another signaling server:
 //
-//	go test github.com/meshpair/meshpair/conformance -sigver ws://HOST:PORT
+//	go test github.com/meshpair/meshpair/conformance -run TestSigver -sigver ws://HOST:PORT
+//
+// and on another member of groups, by a driver for it (SPEC.md, appendix):
+//
+//	go test github.com/meshpair/meshpair/conformance -run TestPeer -peer COMMAND
 package conformance
 
 import (

@@ -79,6 +79,19 @@ var mshRoutes = []*Case{
 		}),
 	},
 	{
+		ID: "MSH-19/not-back", Requirements: []string{"MSH-19", "MSH-18"}, Level: Should,
+		Sentence: "A message for a distant member does not go back to the member that it came from.",
+		run: onStage(func(s *stage) {
+			m := s.pair()
+			s.distant(m, member(4), member(1))
+			m.raw(envelope{member(1), member(4), serviceUser, fullMessage(typeText, []byte("x"))}.encode())
+			s.hear(m)
+			s.speak(m)
+			_, err := m.in.take(time.Now(), func(r received) bool { return r.env.sender == member(1) })
+			s.expect(err != nil, "for member 1", "nothing of what it sent", "its own message")
+		}),
+	},
+	{
 		ID: "MSH-19/broadcast-stays", Requirements: []string{"MSH-19", "CHN-2"}, Level: Must,
 		Sentence: "A message for all is delivered, and not passed on.",
 		run: onStage(func(s *stage) {
