@@ -117,6 +117,29 @@ var bldJoiner = []*Case{
 		}),
 	},
 	{
+		ID: "BLD-17/others-stay", Requirements: []string{"BLD-16", "BLD-17", "STA-5"}, Level: Must, Slow: true,
+		Sentence: "An attempt through signaling that fails by its 14 s does another attempt no harm.",
+		run: onStage(func(s *stage) {
+			m := s.joinThrough(member(1))
+			s.joined(deadline())
+			s.connectsWith(deadline(), member(1))
+			s.door.answer(false)
+			h := s.bind(member(2))
+			h.agree()
+			begin := time.Now()
+			<-time.After(12 * time.Second) // the attempt must be old
+			w := s.nextJoiner("J")
+			offer := w.asks()
+			a := s.door.expectConnect("the attempt failed", begin.Add(17*time.Second))
+			s.between("connect after the response", a.at.Sub(begin), 14*time.Second, 14*time.Second)
+			s.door.agree.Store(true)
+			s.door.answer(true)
+			j := w.answer(offer)
+			s.initiate(j, member(3))
+			s.speak(m, j)
+		}),
+	},
+	{
 		ID: "BLD-16/own-offer", Requirements: []string{"BLD-12", "BLD-14", "BLD-16"}, Level: Must, Slow: true,
 		Sentence: "A member whose offer is not answered passes the negotiation on after 9 s, and answers the offer that comes then.",
 		run: onStage(func(s *stage) {

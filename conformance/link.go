@@ -227,7 +227,10 @@ func (l *link) expectRaw(what, want string, until time.Time, match func(fields) 
 	return mustParse(m.raw)
 }
 
-func (l *link) instead(err error) string { return fmt.Sprintf("%v; there is %v", err, l.in.all()) }
+func (l *link) instead(err error) string {
+	all := l.in.all()
+	return fmt.Sprintf("%v; of %d others the last are %v", err, len(all), all[max(0, len(all)-8):])
+}
 
 // expectClosed expects that the peer under test closes the channel.
 func (l *link) expectClosed(what string, until time.Time) {

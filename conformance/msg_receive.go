@@ -192,6 +192,24 @@ var msgReceive = []*Case{
 		}),
 	},
 	{
+		ID: "MSG-11/flood", Requirements: []string{"MSG-11"}, Level: Should,
+		Sentence: "After 90 MB of messages that are never completed, a member's complete ones are delivered.",
+		run: onStage(func(s *stage) {
+			m := s.pair()
+			data := make([]byte, 3*wholeSize)
+			for i := range 3_000 {
+				m.say(cut(typeBytes, uint32(i+1), data)[:2]...)
+				if i%100 == 99 {
+					s.hear(m)
+				}
+			}
+			whole := pattern(1 << 20)
+			m.say(cut(typeBytes, 60_000, whole)...)
+			s.expectMessage(member(1), whole, false)
+			m.expectOpen("after a flood")
+		}),
+	},
+	{
 		ID: "MSG-12/leave", Requirements: []string{"MSG-12", "MSH-23"}, Level: Must,
 		Sentence: "What came of a message before its sender left is no part of what comes when the id joins again.",
 		run: onStage(func(s *stage) {

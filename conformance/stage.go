@@ -83,6 +83,9 @@ func (s *stage) eventsThere() string {
 	for _, e := range s.peer.Events() {
 		all = append(all, fmt.Sprintf("%s %s%d", e.Event, e.State, e.Member))
 	}
+	if n := len(all) - 16; n > 0 {
+		all = append([]string{fmt.Sprintf("%d others", n)}, all[n:]...)
+	}
 	return strings.Join(all, ", ")
 }
 
