@@ -6,13 +6,18 @@
 //
 // To run it on another signaling server:
 //
-//	go test github.com/meshpair/meshpair/conformance -sigver ws://HOST:PORT
+//	go test github.com/meshpair/meshpair/conformance -run TestSigver -sigver ws://HOST:PORT
+//
+// and on another member of groups, by a driver for it (SPEC.md, appendix):
+//
+//	go test github.com/meshpair/meshpair/conformance -run TestPeer -peer COMMAND
 package conformance
 
 import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,6 +44,7 @@ type Case struct {
 	Requirements []string // ids in SPEC.md
 	Level        Level
 	Sentence     string // what is tested, in words
+	Slow         bool   // it waits for a timer of more than 5 s
 	run          func(*run)
 }
 
@@ -47,6 +53,10 @@ type Target struct {
 	// Signaling is the URL of a signaling server without a key, ws://HOST:PORT.
 	// The server may be in use: each case takes keys of its own.
 	Signaling string
+	// Peers are drivers of members, for the cases of [MemberCases].
+	Peers *Pool
+	// spoil changes what a member sends, for tests of the cases; nil for nothing.
+	spoil func(channel bool, message []byte) []byte
 }
 
 // Check reports whether there is something to test: an error says what is wrong
@@ -110,13 +120,20 @@ type run struct {
 	peers  []*peer
 	silent bool          // peers send no heartbeats of their own accord
 	over   chan struct{} // closed at the end
+	ends   []func()      // called at the end, the last first
 }
+
+// atEnd has f called when the run is over.
+func (r *run) atEnd(f func()) { r.ends = append(r.ends, f) }
 
 func (r *run) do(f func(*run)) (failure *Failure) {
 	defer func() {
 		close(r.over)
 		for _, p := range r.peers {
 			p.conn.Close()
+		}
+		for _, f := range slices.Backward(r.ends) {
+			f()
 		}
 		switch e := recover().(type) {
 		case nil:

@@ -100,7 +100,7 @@ func TestSigver(t *testing.T) {
 func TestCaseIDs(t *testing.T) {
 	spec := readSpec(t)
 	seen := make(map[string]bool)
-	for _, c := range allSignaling(t) {
+	for _, c := range append(allSignaling(t), MemberCases()...) {
 		if seen[c.ID] || c.Sentence == "" || len(c.Requirements) == 0 {
 			t.Errorf("%s is there twice, or lacks a sentence or requirements", c.ID)
 		}
@@ -136,7 +136,7 @@ func TestEveryRequirementHasATest(t *testing.T) {
 		if !name.MatchString(tests) {
 			t.Errorf("no test names %s", id)
 		}
-		if !name.MatchString(code) {
+		if !name.MatchString(code) && !slices.Contains(unwritten, id) && !slices.Contains(unwritten, id[:3]) {
 			t.Errorf("no line of code names %s", id)
 		}
 	}
@@ -149,12 +149,14 @@ func TestEveryRequirementHasATest(t *testing.T) {
 
 // untested are the requirements without a test, with the reason.
 var untested = map[string]string{
-	"SIG-13": "binds clients; this repository has none yet",
-	"SIG-25": "binds clients; this repository has none yet",
-	"SIG-39": "binds clients; this repository has none yet",
-	"SIG-41": "binds clients; this repository has none yet",
 	"WIR-15": "binds extensions; there is none yet",
+	"CHN-10": "binds members that listen; there is no driver of one yet",
+	"MSH-2":  "no driver makes up keys",
 }
+
+// unwritten are the chapters and requirements that this repository has no code for
+// yet.
+var unwritten = []string{"CHN", "BLD", "MSH", "MSG", "STA", "SIG-13", "SIG-25", "SIG-39", "SIG-41"}
 
 func readSpec(t *testing.T) string {
 	t.Helper()

@@ -43,6 +43,7 @@ type peer struct {
 	header http.Header // of the server's answer
 	queue  []*frame    // messages that were read before they were asked for
 	beats  int         // heartbeats that were read so
+	server bool        // this is the server's end
 }
 
 // A frame is one WebSocket frame.
@@ -171,6 +172,10 @@ func (p *peer) write(b []byte) {
 
 // writeFrame writes a frame, masked as a client must.
 func (p *peer) writeFrame(f frame) {
+	if p.server {
+		p.write(append(f.header(), f.payload...))
+		return
+	}
 	f.masked = true
 	b := f.header()
 	mask := [4]byte{0x12, 0x34, 0x56, 0x78}
@@ -214,8 +219,17 @@ func (p *peer) readFrame(deadline time.Time) (*frame, error) {
 	if n > 1<<20 {
 		return nil, fmt.Errorf("a frame of %d bytes", n)
 	}
+	var mask [4]byte
+	if f.masked {
+		if _, err := io.ReadFull(p.r, mask[:]); err != nil {
+			return nil, err
+		}
+	}
 	f.payload = make([]byte, n)
 	_, err := io.ReadFull(p.r, f.payload)
+	for i := range f.payload {
+		f.payload[i] ^= mask[i&3]
+	}
 	return f, err
 }
 

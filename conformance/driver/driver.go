@@ -122,9 +122,22 @@ func (p *Peer) add(e *Event, err error) {
 
 // Do sends a command and waits for its answer. An error event is an error.
 func (p *Peer) Do(timeout time.Duration, c Command) (Event, error) {
+	n, err := p.Send(c)
+	if err != nil {
+		return Event{}, err
+	}
+	e, err := p.Answer(timeout, n)
+	if err != nil {
+		err = fmt.Errorf("%v: %w", c["cmd"], err)
+	}
+	return e, err
+}
+
+// Send sends a command and returns the number under which the answer comes.
+func (p *Peer) Send(c Command) (n int, err error) {
 	p.mu.Lock()
 	p.n++
-	n := p.n
+	n = p.n
 	p.mu.Unlock()
 	line := Command{"n": n}
 	for k, v := range c {
@@ -132,19 +145,36 @@ func (p *Peer) Do(timeout time.Duration, c Command) (Event, error) {
 	}
 	b, err := json.Marshal(line)
 	if err != nil {
-		return Event{}, err
+		return n, err
 	}
 	if _, err := p.in.Write(append(b, '\n')); err != nil {
-		return Event{}, fmt.Errorf("%s: %w", p.Name, err)
+		return n, fmt.Errorf("%s: %w", p.Name, err)
 	}
+	return n, nil
+}
+
+// Answer waits for the answer to the command with this number. An error event is
+// an error.
+func (p *Peer) Answer(timeout time.Duration, n int) (Event, error) {
 	e, err := p.Wait(timeout, func(e Event) bool { return e.N == n })
 	if err == nil && e.Event == "error" {
 		err = fmt.Errorf("%s: %s", p.Name, e.Message)
 	}
-	if err != nil {
-		err = fmt.Errorf("%v: %w", c["cmd"], err)
-	}
 	return e, err
+}
+
+// Forget drops all events so far.
+func (p *Peer) Forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = nil
+}
+
+// Events returns the events so far that no Wait has taken.
+func (p *Peer) Events() []Event {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]Event{}, p.events...)
 }
 
 // Wait returns the first event so far, or to come in time, that matches, and

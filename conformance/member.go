@@ -1,0 +1,19 @@
+package conformance
+
+import "slices"
+
+// MemberCases returns the cases that judge a member, which a driver steers: those
+// of chapters CHN, BLD, MSH, MSG and STA, and of the clients in chapter SIG.
+func MemberCases() []*Case {
+	all := slices.Concat(chnInit, chnLife, chnSocket, bldJoiner, bldMember, mshJoin, mshRoutes, msgSend, msgReceive, staJoin, staTrouble)
+	slices.SortStableFunc(all, func(a, b *Case) int { // slow ones first: they wait side by side
+		switch {
+		case a.Slow == b.Slow:
+			return 0
+		case a.Slow:
+			return -1
+		}
+		return 1
+	})
+	return all
+}
