@@ -69,14 +69,7 @@ func TestPeer(t *testing.T) {
 }
 
 // notYet are cases that this implementation does not pass yet.
-var notYet = map[string]bool{
-	"CHN-8/wrong-kind":            true,
-	"CHN-9/invite":                true,
-	"CHN-25/not-too-early":        true,
-	"BLD-23/unasked-offer":        true,
-	"MSG-11/flood":                true,
-	"STA-8/one-connect-at-a-time": true,
-}
+var notYet = map[string]bool{}
 
 // TestOriginalMember runs the member cases on pages with npm netflux 4.3.1: what
 // they fail is a deviation that SPEC.md names.

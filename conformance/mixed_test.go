@@ -49,7 +49,7 @@ func startMembers(t *testing.T, n int) []*driver.Peer {
 
 // TestMixedMesh lets three members of this implementation and three unmodified original pages form one full mesh, in
 // several orders of joining, through our signaling server and through the original one. All of them send text, bytes
-// and 5 MiB to all and to one (CHN-1 to CHN-10, BLD-1 to BLD-20, MSH-1 to MSH-8, MSG-1 to MSG-10).
+// and 5 MiB to all and to one (CHN-1 to CHN-3, BLD-4 to BLD-24, MSH-1 to MSH-8, MSG-1 to MSG-2).
 func TestMixedMesh(t *testing.T) {
 	pages := startPages(t, 3)
 	members := startMembers(t, 3)

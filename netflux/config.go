@@ -58,7 +58,8 @@ type Config struct {
 	// Logger gets what may be of interest to who maintains the program; nothing if nil.
 	Logger *slog.Logger
 
-	// MaxMembers is how many members the group may have, this one included, by default 1000. More are refused.
+	// MaxMembers is how many members the group may have, this one included, by default 1000 and at most 10,000. More are
+	// refused.
 	MaxMembers int
 
 	// MaxMessageSize is the largest message in bytes that is sent or taken, by default 64 MiB. A larger one that comes

@@ -7,7 +7,7 @@ import (
 	"github.com/meshpair/meshpair/internal/mesh"
 )
 
-// A Kind says what a message holds (MSG-10).
+// A Kind says what a message holds (MSG-2).
 type Kind byte
 
 // The kinds of messages.
@@ -39,7 +39,7 @@ const (
 
 func (s State) String() string { return mesh.State(s).String() }
 
-// A SignalingState is the state of a group's connection to the signaling server (STA-2). The numbers are those of the
+// A SignalingState is the state of a group's connection to the signaling server (STA-1). The numbers are those of the
 // original.
 type SignalingState int
 

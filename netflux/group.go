@@ -123,7 +123,7 @@ func (g *Group) Leave(ctx context.Context) error {
 // background, in the order of the calls. If ctx ends before, nothing was sent to anybody and the error is the
 // context's. A recipient that takes nothing for [Config].SlowTimeout meanwhile is dropped; the others get the message,
 // and the error is a *[SlowError]. It fails as well, and nothing was sent, with ErrNotInGroup, ErrTooBig and
-// ErrInvalidText. With nobody else in the group it does nothing. (MSG-1 to MSG-4, MSG-14)
+// ErrInvalidText. With nobody else in the group it does nothing. (CHN-5, MSG-1, MSG-6, MSG-15, MSH-15)
 func (g *Group) Send(ctx context.Context, kind Kind, data []byte) error {
 	return g.send(ctx, mesh.Send{Text: kind == Text, Data: data})
 }
@@ -170,6 +170,28 @@ func (g *Group) send(ctx context.Context, in mesh.Send) error {
 	case <-ctx.Done():
 	}
 	g.step(mesh.Cancel{Token: in.Token})
+	if err := <-result; err != mesh.ErrCanceled { // it was faster than the context
+		return err
+	}
+	return ctx.Err()
+}
+
+// Invite lets a bot join the group, a member that listens at the URL, which is of scheme ws or wss. It returns nil when the
+// bot is a member. (CHN-9)
+func (g *Group) Invite(ctx context.Context, url string) error {
+	g.mu.Lock()
+	g.tokens++
+	token := g.tokens
+	result := make(chan error, 1)
+	g.sends[token] = result
+	g.run(g.core.Step(g.now(), mesh.Invite{Token: token, URL: url}))
+	g.unlock(false)
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+	}
+	g.step(mesh.Cancel{Token: token})
 	if err := <-result; err != mesh.ErrCanceled { // it was faster than the context
 		return err
 	}

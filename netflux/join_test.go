@@ -54,7 +54,7 @@ func deadURL(t *testing.T) string {
 }
 
 // TestNoServer lets a group join where no signaling server is: without rejoining the error comes at once, with it when
-// the context ends. Both say why (STA-10).
+// the context ends. Both say why (STA-15).
 func TestNoServer(t *testing.T) {
 	url := deadURL(t)
 	var join *netflux.JoinError
@@ -74,7 +74,7 @@ func TestNoServer(t *testing.T) {
 	}
 }
 
-// TestStates checks what a member is told while it joins and leaves (STA-1, STA-2, STA-11).
+// TestStates checks what a member is told while it joins and leaves (STA-1, STA-1, STA-17).
 func TestStates(t *testing.T) {
 	all := groupOf(t, 2, netflux.Config{})
 	for _, p := range all {
@@ -121,7 +121,7 @@ func signalingStates(events []netflux.Event) (all []string) {
 	return all
 }
 
-// TestLeaveSends checks that what was accepted arrives though its sender leaves at once (STA-11).
+// TestLeaveSends checks that what was accepted arrives though its sender leaves at once (STA-17).
 func TestLeaveSends(t *testing.T) {
 	all := groupOf(t, 3, netflux.Config{})
 	data := make([]byte, 3<<20)
@@ -161,7 +161,7 @@ func TestJoinAgain(t *testing.T) {
 }
 
 // TestSignalingLost takes the signaling server away from a group: messages flow on, and when it is back the state is
-// JOINED again with the same ids (STA-8).
+// JOINED again with the same ids (STA-13).
 func TestSignalingLost(t *testing.T) {
 	s := sigver.New(sigver.Config{Logger: slog.New(slog.DiscardHandler)})
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,7 +11,7 @@ import (
 
 const keyLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-// NewKey returns a random key of 42 letters and digits, which nobody guesses (STA-12).
+// NewKey returns a random key of 42 letters and digits, which nobody guesses (MSH-2).
 func NewKey() string {
 	key := make([]byte, 0, 42)
 	var b [64]byte

@@ -27,7 +27,7 @@ func (g *Group) received(id mesh.Link, data []byte) {
 	}
 }
 
-// A dataChannel is a link by WebRTC.
+// A dataChannel is a link by WebRTC (CHN-6).
 type dataChannel struct {
 	g     *Group
 	id    mesh.Link
@@ -265,7 +265,7 @@ func (l *webSocket) close(abort bool) {
 		if abort {
 			conn.Abort()
 		} else {
-			conn.Close(ws.CloseNormal, "") // SIG-39, CHN-14
+			conn.Close(ws.CloseNormal, "") // SIG-39, CHN-21
 		}
 	}()
 }

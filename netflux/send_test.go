@@ -13,7 +13,7 @@ import (
 )
 
 // TestKinds checks that text and bytes arrive as what they were sent, empty ones and long ones too, to all and to one
-// (MSG-1, MSG-2, MSG-5 to MSG-10).
+// (MSG-1 to MSG-4, MSG-7, MSH-15).
 func TestKinds(t *testing.T) {
 	all := groupOf(t, 3, netflux.Config{})
 	a, b, c := all[0], all[1], all[2]
@@ -43,7 +43,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// TestManyBigMessages sends 64 messages of 1 MiB in a row (MSG-4).
+// TestManyBigMessages sends 64 messages of 1 MiB in a row (MSG-6).
 func TestManyBigMessages(t *testing.T) {
 	const n = 64
 	all := groupOf(t, 3, netflux.Config{})
@@ -116,7 +116,7 @@ func blockedPeer(t *testing.T, cfg netflux.Config, key string) (p *peer, release
 	return p, release
 }
 
-// TestBackpressure lets a member take nothing: sends wait and obey their context, and nothing is lost (MSG-4, MSG-14).
+// TestBackpressure lets a member take nothing: sends wait and obey their context, and nothing is lost (CHN-5, MSG-6).
 func TestBackpressure(t *testing.T) {
 	url := startSignaling(t)
 	key := netflux.NewKey()
@@ -168,7 +168,7 @@ func TestBackpressure(t *testing.T) {
 }
 
 // TestSlowMember lets a member take nothing for too long: it is dropped, the sender is told, and others are served
-// (MSG-14).
+// (CHN-5).
 func TestSlowMember(t *testing.T) {
 	url := startSignaling(t)
 	key := netflux.NewKey()

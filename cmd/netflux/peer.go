@@ -41,6 +41,7 @@ type request struct {
 	AutoRejoin *bool    `json:"autoRejoin"`
 	Loopback   bool     `json:"loopback"`
 	To         uint32   `json:"to"`
+	URL        string   `json:"url"`
 	Text       *string  `json:"text"`
 	Base64     *[]byte  `json:"base64"`
 }
@@ -178,16 +179,20 @@ func (d *driven) do(ctx context.Context, req request) error {
 	switch req.Cmd {
 	case "join":
 		return d.join(ctx, req)
-	case "send", "sendTo", "leave":
+	case "send", "sendTo", "invite", "leave":
 	case "":
 		return errors.New("a command needs \"cmd\"")
-	case "invite", "drop", "block", "unblock":
+	case "drop", "block", "unblock":
 		return fmt.Errorf("%s is not there yet", req.Cmd)
 	default:
 		return fmt.Errorf("unknown command %q", req.Cmd)
 	}
 	if d.group == nil {
 		return errors.New("join first")
+	}
+	if req.Cmd == "invite" {
+		go d.invite(ctx, req.URL)
+		return nil
 	}
 	if req.Cmd == "leave" {
 		err := d.group.Leave(ctx)
@@ -241,6 +246,13 @@ func (d *driven) join(ctx context.Context, req request) error {
 	}
 	d.await(netflux.Joined)
 	return nil
+}
+
+// invite invites a bot. Its joining is told like that of any member, its not doing so as an error.
+func (d *driven) invite(ctx context.Context, url string) {
+	if err := d.group.Invite(ctx, url); err != nil {
+		d.answer(request{}, nil, fmt.Errorf("invite %s: %w", url, err))
+	}
 }
 
 // await waits until a state has been written, so that the answer to a command comes after it.

@@ -3,12 +3,14 @@ package mesh
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/meshpair/meshpair/internal/wire"
 )
 
-// An address says where the other end of a channel in the making is found: in the group, or through signaling, where
+// An address says where the other end of a channel in the making is found: in the group (BLD-1), or through signaling
+// (BLD-2), where
 // 0 is the member that the server chose and other ids are those of joining peers (SIG-26 to SIG-29).
 type address struct {
 	signaling bool
@@ -61,11 +63,11 @@ func (c *Core) cancelAttempts() {
 	}
 }
 
-// request asks a peer for a channel (BLD-1, BLD-2).
+// request asks a peer for a channel (BLD-3, BLD-4, MSH-6).
 func (c *Core) request(to address, content []byte, settled func(error)) {
 	a := &attempt{to: to, asked: true, settled: settled}
 	c.attempts[to.id] = a
-	a.timer = c.after(ResponseTimeout, func() { c.fail(a, ErrNoResponse) }) // BLD-6
+	a.timer = c.after(ResponseTimeout, func() { c.fail(a, ErrNoResponse) }) // BLD-7
 	c.send74(to, &wire.ChannelBuilder{Kind: wire.ChannelBuilderConnectionRequest, ConnectionRequest: content})
 }
 
@@ -88,13 +90,13 @@ func (c *Core) builder(from address, m *wire.ChannelBuilder) {
 	}
 }
 
-// requested answers a connection request (BLD-3 to BLD-5).
+// requested answers a connection request (BLD-5 to BLD-8).
 func (c *Core) requested(from address, content []byte) {
 	if c.state == StateLeaving || from.id == 0 {
 		return
 	}
 	old := c.attempts[from.id]
-	if old != nil && old.asked && from.id >= c.id { // BLD-5: of two who ask each other the lower id wins
+	if old != nil && old.asked && from.id >= c.id { // BLD-8: of two who ask each other the lower id wins
 		return
 	}
 	ok := from.signaling
@@ -103,7 +105,7 @@ func (c *Core) requested(from address, content []byte) {
 		if err := r.Decode(content); err != nil {
 			c.emit(Note{Text: "connection request denied", ID: from.id, Err: err})
 		} else {
-			ok = r.ID == from.id && c.hearOf(r.ID, r.AdjacentIDs) // BLD-4, MSH-6
+			ok = r.ID == from.id && c.hearOf(r.ID, r.AdjacentIDs) // BLD-6, MSH-7
 		}
 	}
 	if ok {
@@ -112,13 +114,13 @@ func (c *Core) requested(from address, content []byte) {
 			a.settled, old.settled = old.settled, nil
 			c.fail(old, ErrCanceled)
 		}
-		a.timer = c.after(ConnectTimeout, func() { c.fail(a, ErrTimeout) }) // BLD-7
+		a.timer = c.after(ConnectTimeout, func() { c.fail(a, ErrTimeout) }) // BLD-16
 		c.attempts[from.id] = a
 	}
 	c.send74(from, &wire.ChannelBuilder{Kind: wire.ChannelBuilderConnectionResponse, ConnectionResponse: ok})
 }
 
-// responded begins the negotiation with a peer that agreed to have a channel (BLD-10).
+// responded begins the negotiation with a peer that agreed to have a channel (BLD-9).
 func (c *Core) responded(from address, ok bool) {
 	a := c.attempts[from.id]
 	if a == nil || !a.asked || a.negotiating || a.to.signaling != from.signaling {
@@ -131,17 +133,17 @@ func (c *Core) responded(from address, ok bool) {
 	a.to.me = from.me // over signaling it becomes known only now
 	a.negotiating = true
 	a.timer.stop()
-	a.timer = c.after(ConnectTimeout, func() { c.fail(a, ErrTimeout) }) // BLD-7
+	a.timer = c.after(ConnectTimeout, func() { c.fail(a, ErrTimeout) }) // BLD-16
 	if !from.signaling {
-		c.announce(c.members[from.id]) // MSH-7
+		c.announce(c.members[from.id]) // MSH-4
 	}
 	c.send74(a.to, &wire.ChannelBuilder{Kind: wire.ChannelBuilderNegotiation, Negotiation: wire.Negotiation{Initiator: c.info()}})
 }
 
-// negotiate goes on with a negotiation (BLD-10 to BLD-13).
+// negotiate goes on with a negotiation (BLD-10 to BLD-12).
 func (c *Core) negotiate(from address, n wire.Negotiation) {
 	a := c.attempts[from.id]
-	if a == nil || !a.negotiating || a.to.signaling != from.signaling {
+	if a == nil || !a.negotiating || a.to.signaling != from.signaling { // BLD-10
 		return
 	}
 	if !n.HasPassive { // BLD-11
@@ -158,18 +160,18 @@ func (c *Core) negotiate(from address, n wire.Negotiation) {
 		return // what is being tried may yet succeed
 	}
 	a.neg = n
-	a.first = n.Passive.ID == from.id // BLD-12
+	a.first = n.Passive.ID == from.id // BLD-11
 	c.proceed(a)
 }
 
-// negotiable reports whether there is anything left to try.
+// negotiable reports whether there is anything left to try (BLD-13).
 func negotiable(n *wire.Negotiation) bool {
 	i, p := &n.Initiator, &n.Passive
 	return i.WSS != "" && !p.WSTried || p.WSS != "" && !i.WSTried ||
 		i.DCSupported && p.DCSupported && (!i.DCTried || !p.DCTried)
 }
 
-// proceed takes the next step of a negotiation (BLD-13).
+// proceed takes the next step of a negotiation (BLD-12).
 func (c *Core) proceed(a *attempt) {
 	me, other := &a.neg.Passive, &a.neg.Initiator
 	if a.first {
@@ -186,17 +188,17 @@ func (c *Core) proceed(a *attempt) {
 	case dc && !other.DCTried:
 		c.passOn(a)
 	default:
-		c.passOn(a) // once more, so that the other end knows (BLD-13)
+		c.passOn(a) // once more, so that the other end knows (BLD-12)
 		c.fail(a, ErrNegotiation)
 	}
 }
 
-// passOn sends the negotiation to the other end.
+// passOn sends the negotiation to the other end (BLD-14).
 func (c *Core) passOn(a *attempt) {
 	c.send74(a.to, &wire.ChannelBuilder{Kind: wire.ChannelBuilderNegotiation, Negotiation: a.neg})
 }
 
-// kind returns what the ends of an attempt's channel will be to each other (CHN-2).
+// kind returns what the ends of an attempt's channel will be to each other (BLD-15).
 func (a *attempt) kind() kind {
 	switch {
 	case !a.to.signaling:
@@ -208,9 +210,9 @@ func (a *attempt) kind() kind {
 	}
 }
 
-// dial tries a WebSocket (BLD-14, BLD-15).
+// dial tries a WebSocket (BLD-16, CHN-9).
 func (c *Core) dial(a *attempt, other *wire.Info) {
-	if !strings.HasPrefix(other.WSS, "ws://") && !strings.HasPrefix(other.WSS, "wss://") || len(other.WSS) > maxURL {
+	if !isWebSocketURL(other.WSS) {
 		c.tried(a, false, fmt.Errorf("%w: URL %.100q", ErrProtocol, other.WSS))
 		return
 	}
@@ -221,10 +223,30 @@ func (c *Core) dial(a *attempt, other *wire.Info) {
 	}
 	a.channel = c.newChannel(a.to, k, DialTimeout)
 	a.channel.opens, a.channel.dials = true, true
-	c.emit(Dial{a.channel.link, dialURL(other.WSS, k, group, a.to.me, c.key)})
+	c.emit(Dial{a.channel.link, dialURL(other.WSS, k, group, strconv.FormatUint(uint64(a.to.me), 10), c.key)})
 }
 
-// offer tries a data channel (BLD-16, CHN-4).
+// invite dials a member that listens and lets it join through this one (CHN-9).
+func (c *Core) invite(in Invite) {
+	switch {
+	case c.state != StateJoining && c.state != StateJoined || c.id == 0:
+		c.emit(Done{in.Token, ErrNotInGroup})
+		return
+	case !isWebSocketURL(in.URL):
+		c.emit(Done{in.Token, fmt.Errorf("%w: %.100q", ErrURL, in.URL)})
+		return
+	}
+	ch := c.newChannel(address{signaling: true}, withJoining, DialTimeout)
+	ch.opens, ch.dials = true, true
+	ch.invitation, ch.token = true, in.Token
+	c.emit(Dial{ch.link, dialURL(in.URL, withJoining, c.groupID, "-1", c.key)})
+}
+
+func isWebSocketURL(u string) bool {
+	return (strings.HasPrefix(u, "ws://") || strings.HasPrefix(u, "wss://")) && len(u) <= maxURL
+}
+
+// offer tries a data channel (BLD-19, CHN-7).
 func (c *Core) offer(a *attempt) {
 	if old := c.builds[a.to.id]; old != nil && old.member == nil {
 		c.close(old, true)
@@ -239,7 +261,7 @@ func (c *Core) offer(a *attempt) {
 func (c *Core) unbuilt(ch *channel, err error) {
 	a := c.attempts[ch.to.id]
 	switch {
-	case a == nil:
+	case a == nil || ch.invitation:
 	case ch.opened: // but not initialised
 		c.fail(a, err)
 	case a.channel == ch:
@@ -248,7 +270,7 @@ func (c *Core) unbuilt(ch *channel, err error) {
 	}
 }
 
-// tried goes on after a vain try (BLD-13).
+// tried goes on after a vain try (BLD-12).
 func (c *Core) tried(a *attempt, dataChannel bool, err error) {
 	c.emit(Note{Text: "no channel", ID: a.to.id, Err: err})
 	me := &a.neg.Passive
@@ -280,7 +302,7 @@ func (c *Core) succeed(id uint32) {
 	}
 }
 
-// fail gives an attempt up.
+// fail gives an attempt up (BLD-17).
 func (c *Core) fail(a *attempt, err error) {
 	if c.attempts[a.to.id] != a {
 		return

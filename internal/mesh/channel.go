@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -29,15 +30,17 @@ type channel struct {
 	to      address // where the other end is found while the channel is built
 	opens   bool    // this end offered or dialled it; its kind is known then
 	dials   bool    // by WebSocket
-	stray   bool    // nobody asked for it
 	offered bool    // the other end has offered it
 
-	opened  bool
-	member  *member // set once it is initialised
-	closing bool    // closed by this end; kept only when leaving
-	timer   *timer  // of the opening, then of the initialisation
-	missed  int     // heartbeats
-	stalled bool    // nothing is read
+	opened     bool
+	member     *member  // set once it is initialised
+	old        *channel // that this one replaces; it is closed when something has come over this one (CHN-25)
+	invitation bool     // it was dialled for an invitation
+	token      uint64   // of the invitation, until its outcome has been told
+	closing    bool     // closed by this end; kept only when leaving
+	timer      *timer   // of the opening, then of the initialisation
+	missed     int      // heartbeats
+	stalled    bool     // nothing is read
 
 	out     [][]byte // to be sent before the user's messages
 	outSize int      // bytes in out
@@ -65,7 +68,7 @@ func (c *Core) newChannel(to address, k kind, timeout time.Duration) *channel {
 	return ch
 }
 
-// close closes a link; it is of no concern from then on, except when leaving, which waits for its end.
+// close closes a link, without a word before (CHN-21); it is of no concern from then on, except when leaving, which waits for its end.
 func (c *Core) close(ch *channel, abort bool) {
 	c.release(ch)
 	ch.closing = true
@@ -82,10 +85,11 @@ func (c *Core) release(ch *channel) {
 	if c.builds[ch.to.id] == ch {
 		delete(c.builds, ch.to.id)
 	}
-	if ch.stray {
-		ch.stray = false
-		c.stray--
+	if old := ch.old; old != nil {
+		ch.old = nil
+		c.close(old, false)
 	}
+	c.invitation(ch, ErrGone)
 }
 
 // opened handles a link that can be used now.
@@ -107,17 +111,17 @@ func (c *Core) opened(in Opened) {
 		}
 	}
 	switch ch.kind {
-	case internal:
+	case internal: // CHN-11
 		c.adopt(ch, ch.to.id)
 		return
-	case withJoining: // CHN-6
+	case withJoining: // CHN-12
 		c.queue(ch, (&wire.Channel{Kind: wire.ChannelInitPing, InitPing: wire.ChannelData{
 			GroupID: c.groupID, SenderID: c.id, Members: c.Members(), Key: c.key}}).Append(nil))
 	}
-	ch.timer = c.after(InitTimeout, func() { c.broken(ch, ErrTimeout) }) // CHN-11
+	ch.timer = c.after(InitTimeout, func() { c.broken(ch, ErrTimeout) }) // CHN-16
 }
 
-// A label is what the end that opens a data channel says of it (CHN-4).
+// A label is what the end that opens a data channel says of it (CHN-7).
 type label struct {
 	ID   uint32 `json:"id"`
 	Type kind   `json:"type"`
@@ -129,29 +133,27 @@ func (l label) String() string {
 }
 
 // readLabel learns the kind of a channel that the other end opened, and checks that this end can be what the other
-// takes it for (CHN-4, CHN-5).
+// takes it for (CHN-7, CHN-8).
 func (c *Core) readLabel(ch *channel, text string) error {
 	var l label
 	if err := json.Unmarshal([]byte(text), &l); err != nil {
 		return fmt.Errorf("%w: label: %v", ErrProtocol, err)
 	}
-	ok := l.ID >= MinID && l.ID != c.id
-	switch l.Type {
-	case internal:
-		ok = ok && !ch.to.signaling && l.ID == ch.to.id
-	case withJoining, withMember:
-		ok = ok && ch.to.signaling
-	default:
-		ok = false
+	want := internal // CHN-8
+	switch {
+	case ch.to.signaling && ch.to.id == 0:
+		want = withMember
+	case ch.to.signaling:
+		want = withJoining
 	}
-	if !ok {
+	if l.Type != want || want == internal && l.ID != ch.to.id {
 		return fmt.Errorf("%w: label %.100q", ErrProtocol, text)
 	}
 	ch.kind = l.Type
 	return nil
 }
 
-// received handles a message of a link.
+// received handles a message of a link (CHN-1 to CHN-3).
 func (c *Core) received(in Received) {
 	if in.Link == c.sig.link && c.sig.link != 0 {
 		if c.state != StateLeaving {
@@ -163,17 +165,21 @@ func (c *Core) received(in Received) {
 	if ch == nil || !ch.opened {
 		return
 	}
-	ch.missed = 0 // CHN-13
+	ch.missed = 0 // CHN-20
 	if ch.member == nil {
 		c.initialise(ch, in.Data)
 		return
 	}
+	if old := ch.old; old != nil { // CHN-25
+		ch.old = nil
+		c.close(old, false)
+	}
 	var m wire.Message
-	if err := m.Decode(in.Data); err != nil { // CHN-10
+	if err := m.Decode(in.Data); err != nil { // CHN-3
 		c.emit(Note{Text: "message ignored", ID: ch.member.id, Err: err})
 		return
 	}
-	switch m.RecipientID {
+	switch m.RecipientID { // CHN-2
 	case 0, c.id:
 		c.handle(ch, &m)
 	default:
@@ -181,7 +187,7 @@ func (c *Core) received(in Received) {
 	}
 }
 
-// initialise handles the first message of a channel through which one end joins (CHN-6 to CHN-9).
+// initialise handles the first message of a channel through which one end joins (CHN-12, CHN-15).
 func (c *Core) initialise(ch *channel, data []byte) {
 	var m wire.Channel
 	err := m.Decode(data)
@@ -192,22 +198,22 @@ func (c *Core) initialise(ch *channel, data []byte) {
 	case m.Kind == wire.ChannelInitPong && ch.kind == withJoining:
 		err = c.initPong(ch, m.InitPong)
 	default:
-		return // CHN-10
+		return // CHN-15
 	}
 	if err != nil {
 		c.broken(ch, fmt.Errorf("%w: initialisation: %w", ErrProtocol, err))
 	}
 }
 
-// initPing learns the group that this member joins (CHN-7, CHN-8). The key stays the one that was asked for.
+// initPing learns the group that this member joins (CHN-13, CHN-14). The key stays the one that was asked for.
 func (c *Core) initPing(ch *channel, d *wire.ChannelData) error {
 	switch {
-	case d.Topology != 0:
+	case d.Topology != 0: // CHN-14
 		return fmt.Errorf("topology %d", d.Topology)
-	case d.SenderID < MinID || d.GroupID < MinID:
+	case d.SenderID < MinID || d.GroupID < MinID || d.SenderID == c.id: // CHN-17
 		return fmt.Errorf("member %d, group %d", d.SenderID, d.GroupID)
-	case d.SenderID == c.id || len(c.others()) == 0 && slices.Contains(d.Members, c.id):
-		// Somebody has drawn our id: begin anew with another one (MSH-2).
+	case len(c.others()) == 0 && slices.Contains(d.Members, c.id):
+		// Somebody has drawn our id: begin anew with another one (CHN-13).
 		c.closeSignaling(nil)
 		c.lost(ErrGone)
 		return nil
@@ -216,13 +222,13 @@ func (c *Core) initPing(ch *channel, d *wire.ChannelData) error {
 	c.queue(ch, (&wire.Channel{Kind: wire.ChannelInitPong, InitPong: c.id}).Append(nil))
 	c.becomeConstructing()
 	c.adopt(ch, d.SenderID)
-	c.wave = &wave{}
+	c.wave = &wave{} // MSH-5, MSH-8
 	c.connectTo(d.Members, d.SenderID, c.wave)
 	c.settle(c.wave)
 	return nil
 }
 
-// initPong learns the id of the peer that joins through this member (CHN-9).
+// initPong learns the id of the peer that joins through this member (CHN-17).
 func (c *Core) initPong(ch *channel, id uint32) error {
 	if id < MinID || id == c.id {
 		return fmt.Errorf("member %d", id)
@@ -231,13 +237,21 @@ func (c *Core) initPong(ch *channel, id uint32) error {
 	return nil
 }
 
+// invitation tells the outcome of the invitation that a channel was dialled for, once.
+func (c *Core) invitation(ch *channel, err error) {
+	if token := ch.token; token != 0 {
+		ch.token = 0
+		c.emit(Done{token, err})
+	}
+}
+
 // broken drops a channel that cannot be used, and tells the attempt that it was made for.
 func (c *Core) broken(ch *channel, err error) {
 	c.close(ch, true)
 	c.unbuilt(ch, err)
 }
 
-// closed handles the end of a link.
+// closed handles the end of a link (CHN-22, STA-11).
 func (c *Core) closed(in Closed) {
 	if in.Link == c.sig.link && c.sig.link != 0 {
 		if c.state == StateLeaving {
@@ -253,11 +267,12 @@ func (c *Core) closed(in Closed) {
 	if ch == nil {
 		return
 	}
+	c.invitation(ch, cmp.Or(in.Err, ErrGone))
 	c.release(ch)
 	delete(c.channels, in.Link)
 	if ch.member == nil {
 		c.unbuilt(ch, in.Err)
-	} else if ch.member.ch == ch { // CHN-16: of an old channel nobody takes notice
+	} else if ch.member.ch == ch { // CHN-22; CHN-24: of an old channel nobody takes notice
 		ch.member.ch = nil
 		c.lose(ch.member, in.Err)
 	}

@@ -9,18 +9,18 @@ import (
 
 // Times of the protocol.
 const (
-	HeartbeatInterval  = 3 * time.Second   // between two heartbeats to a member (CHN-12)
-	MaxMissed          = 3                 // ticks without a sign of a member with a channel (CHN-13)
-	MaxMissedDistant   = 4                 // ticks without a heartbeat of a member without (MSH-17)
-	MembersInterval    = 20 * time.Second  // between two lists for the antecedent (MSH-15)
-	GossipDelay        = 2 * time.Second   // from the last of several joins to a list for those who joined (MSH-18)
-	FreshTime          = 16 * time.Second  // for how long a member counts as one who has just joined (MSH-18)
-	ResponseTimeout    = 2 * time.Second   // for the answer to a connection request (BLD-6)
-	ConnectTimeout     = 14 * time.Second  // from there to an initialised channel (BLD-7)
-	DialTimeout        = 4 * time.Second   // to open a WebSocket (BLD-14)
-	DataChannelTimeout = 9 * time.Second   // to open a data channel (BLD-19)
-	InitTimeout        = 10 * time.Second  // from there to the end of its initialisation (CHN-11)
-	RetryDelay         = 300 * time.Second // before a member that could not be connected to is asked again (BLD-8)
+	HeartbeatInterval  = 3 * time.Second   // between two heartbeats to a member (CHN-18)
+	MaxMissed          = 3                 // ticks without a sign of a member with a channel (CHN-19)
+	MaxMissedDistant   = 4                 // ticks without a heartbeat of a member without (MSH-13)
+	MembersInterval    = 20 * time.Second  // between two lists for the antecedent (MSH-11)
+	GossipDelay        = 2 * time.Second   // from the last of several joins to a list for those who joined (MSH-11)
+	FreshTime          = 16 * time.Second  // for how long a member counts as one who has just joined (MSH-11)
+	ResponseTimeout    = 2 * time.Second   // for the answer to a connection request (BLD-7)
+	ConnectTimeout     = 14 * time.Second  // from there to an initialised channel (BLD-16)
+	DialTimeout        = 4 * time.Second   // to open a WebSocket (BLD-16)
+	DataChannelTimeout = 9 * time.Second   // to open a data channel (BLD-16)
+	InitTimeout        = 10 * time.Second  // from there to the end of its initialisation (CHN-16)
+	RetryDelay         = 300 * time.Second // before a member that could not be connected to is asked again (BLD-18)
 
 	SignalingInterval  = 5 * time.Second  // between two heartbeats to the signaling server (SIG-13)
 	SignalingMaxMissed = 3                // ticks without one of the server's (SIG-13)
@@ -33,14 +33,12 @@ const (
 
 // Sizes of the protocol, and what a stranger may at most make a member hold.
 const (
-	ChunkSize = 15_000  // bytes of a user message that travel at once (MSG-5)
+	ChunkSize = 15_000  // bytes of a user message that travel at once (MSG-3)
 	MinID     = 1 << 31 // the least member id
 	MaxKey    = 512     // bytes of a key
 
 	// MaxRelayed is how many bytes may wait on one link that others have sent through us.
 	MaxRelayed = 1 << 20
-	// MaxStray is how many data channels may be in the making that nobody asked for.
-	MaxStray = 16
 )
 
 // Defaults of [Config].
@@ -71,6 +69,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	set(&c.MaxMembers, DefaultMaxMembers)
+	c.MaxMembers = min(c.MaxMembers, maxListed)
 	set(&c.SendQueue, DefaultSendQueue)
 	set(&c.SlowTimeout, DefaultSlowTimeout)
 	set(&c.LeaveTimeout, DefaultLeaveTimeout)
@@ -111,7 +110,6 @@ type Core struct {
 	order    []*member // all of members, in the order in which they were heard of
 	attempts map[uint32]*attempt
 	builds   map[uint32]*channel // by the id under which its data channel messages go
-	stray    int                 // channels in the making that nobody asked for
 	wave     *wave               // the connections that joining waits for; nil: none
 
 	beat   *timer // while there is a channel
@@ -140,7 +138,7 @@ func New(cfg Config) *Core {
 // State returns the state of the group (STA-1).
 func (c *Core) State() State { return c.state }
 
-// SignalingState returns the state of the connection to the signaling server (STA-2).
+// SignalingState returns the state of the connection to the signaling server (STA-1).
 func (c *Core) SignalingState() SignalingState { return c.sig.state }
 
 // ID returns the id of this member, 0 when it has none.
@@ -193,7 +191,12 @@ func (c *Core) Step(now time.Duration, in Input) []Output {
 	case Join:
 		c.join(in)
 	case Leave:
+		if c.state == StateLeaving {
+			c.becomeLeft() // asked twice: at once
+		}
 		c.leave(nil)
+	case Invite:
+		c.invite(in)
 	case Send:
 		c.send(in)
 	case Cancel:

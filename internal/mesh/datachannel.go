@@ -2,7 +2,7 @@ package mesh
 
 import "github.com/meshpair/meshpair/internal/wire"
 
-// dataChannel handles a message by which a data channel is set up (BLD-16 to BLD-20).
+// dataChannel handles a message by which a data channel is set up (BLD-19 to BLD-24).
 func (c *Core) dataChannel(from address, m wire.DataChannelBuilder) {
 	ch := c.builds[from.id]
 	switch m.Kind {
@@ -10,7 +10,7 @@ func (c *Core) dataChannel(from address, m wire.DataChannelBuilder) {
 		if ch = c.answer(from, ch); ch == nil {
 			return
 		}
-	case wire.DataChannelBuilderCandidate: // it may come before the offer (BLD-18)
+	case wire.DataChannelBuilderCandidate: // it may come before the offer (BLD-21)
 		if ch == nil {
 			if ch = c.answer(from, nil); ch == nil {
 				return
@@ -27,10 +27,14 @@ func (c *Core) dataChannel(from address, m wire.DataChannelBuilder) {
 	c.emit(Remote{ch.link, m})
 }
 
-// answer returns the channel with which an offer is answered: the one that its candidates have begun, or a new one. An
-// offer without a request is as good (BLD-17).
+// answer returns the channel with which an offer is answered: the one that its candidates have begun, or a new one
+// (BLD-21, BLD-22). Without an attempt there is none (BLD-23).
 func (c *Core) answer(from address, ch *channel) *channel {
 	a := c.attempts[from.id]
+	if a == nil || !a.negotiating || a.to.signaling != from.signaling { // BLD-23
+		c.emit(Note{Text: "offer ignored", ID: from.id})
+		return nil
+	}
 	if ch != nil && ch.member == nil {
 		switch {
 		case !ch.opens && !ch.offered:
@@ -38,31 +42,18 @@ func (c *Core) answer(from address, ch *channel) *channel {
 		case ch.opens && !from.signaling && c.id < from.id: // both offer: the lower id's offer stands
 			return nil
 		}
-		if a != nil && a.channel == ch {
+		if a.channel == ch {
 			a.channel = nil // the other's offer takes its place
 		}
 		c.close(ch, true)
 	}
-	if a == nil && !c.strayAllowed(from) {
-		c.emit(Note{Text: "offer ignored", ID: from.id})
-		return nil
-	}
 	ch = c.newChannel(from, internal, DataChannelTimeout)
-	if a == nil {
-		ch.stray = true
-		c.stray++
-	}
 	c.builds[from.id] = ch
 	c.emit(Answer{ch.link})
 	return ch
 }
 
-// strayAllowed reports whether a peer may open a channel that nobody asked for.
-func (c *Core) strayAllowed(from address) bool {
-	return c.stray < MaxStray && c.state != StateLeaving && (from.signaling || c.members[from.id] != nil)
-}
-
-// local passes on what the end here of a data channel has to say.
+// local passes on what the end here of a data channel has to say, as it comes (BLD-20).
 func (c *Core) local(in Local) {
 	if ch := c.channels[in.Link]; ch != nil && c.state != StateLeaving {
 		if err := c.tell(ch.to, wire.ServiceDataChannelBuilder, in.Signal.Append(nil)); err != nil {

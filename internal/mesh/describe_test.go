@@ -18,7 +18,7 @@ func describe(b []byte, toServer bool) string {
 		case wire.SignalingHeartbeat:
 			return "heartbeat"
 		case wire.SignalingConnect:
-			return fmt.Sprintf("connect id=%d members=%s", m.Connect.ID, list(m.Connect.Members))
+			return fmt.Sprintf("connect id=%d members=%s", m.Connect.ID, idList(m.Connect.Members))
 		case wire.SignalingConnected:
 			return fmt.Sprintf("connected %v", m.Connected)
 		case wire.SignalingContent:
@@ -37,7 +37,7 @@ func describe(b []byte, toServer bool) string {
 	var ch wire.Channel
 	if ch.Decode(b) == nil && ch.Kind == wire.ChannelInitPing && ch.InitPing.Key != "" {
 		p := &ch.InitPing
-		return fmt.Sprintf("initPing topology=%d group=%d from=%d members=%s key=%s", p.Topology, p.GroupID, p.SenderID, list(p.Members), p.Key)
+		return fmt.Sprintf("initPing topology=%d group=%d from=%d members=%s key=%s", p.Topology, p.GroupID, p.SenderID, idList(p.Members), p.Key)
 	}
 	var m wire.Message
 	if err := m.Decode(b); err != nil {
@@ -49,7 +49,7 @@ func describe(b []byte, toServer bool) string {
 	return fmt.Sprintf("from=%d to=%d %s", m.SenderID, m.RecipientID, describeService(&m))
 }
 
-func list(ids []uint32) string {
+func idList(ids []uint32) string {
 	return strings.ReplaceAll(strings.Trim(fmt.Sprint(ids), "[]"), " ", ",")
 }
 
@@ -68,7 +68,7 @@ func describeService(m *wire.Message) string {
 			if r.Decode(b.ConnectionRequest); r.ID == 0 {
 				return "connectionRequest"
 			}
-			return fmt.Sprintf("connectionRequest id=%d adjacent=%s", r.ID, list(r.AdjacentIDs))
+			return fmt.Sprintf("connectionRequest id=%d adjacent=%s", r.ID, idList(r.AdjacentIDs))
 		case wire.ChannelBuilderConnectionResponse:
 			return fmt.Sprintf("connectionResponse %v", b.ConnectionResponse)
 		case wire.ChannelBuilderNegotiation:
@@ -91,9 +91,9 @@ func describeService(m *wire.Message) string {
 		}
 		switch f.Kind {
 		case wire.FullMeshMembers:
-			return "members=" + list(f.Members)
+			return "members=" + idList(f.Members)
 		case wire.FullMeshAdjacentMembers:
-			return "adjacentMembers=" + list(f.AdjacentMembers)
+			return "adjacentMembers=" + idList(f.AdjacentMembers)
 		case wire.FullMeshHeartbeat:
 			return "distant heartbeat"
 		}

@@ -1,17 +1,19 @@
 package mesh
 
 import (
+	"container/list"
 	"errors"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/meshpair/meshpair/internal/wire"
 )
 
 // A member is another member of the group, or one that is believed to be: adjacent, with a channel of its own, or
-// distant, reached through others (MSH-4). It is in Core.members and Core.order as long as it is one of these.
+// distant, reached through others (MSH-3). It is in Core.members and Core.order as long as it is one of these.
 type member struct {
 	id        uint32
 	announced bool          // the user knows of it
@@ -27,11 +29,12 @@ type member struct {
 	progress time.Duration
 	claimed  bool // by a send that waits, during admit
 
-	partials map[uint32]*partial
-	partial  int // what they cost
+	partials map[uint32]*partial // incomplete messages of it, by the id of their chunks
+	oldest   list.List           // of these, the one begun first in front
+	partial  int                 // what they cost
 }
 
-// A wave is the connections that one list of members leads to. Joining ends with it (STA-5).
+// A wave is the connections that one list of members leads to. Joining ends with it (STA-6).
 type wave struct{ pending int }
 
 // settle ends joining when nothing is left to wait for.
@@ -79,7 +82,7 @@ func (c *Core) fresh() []*member {
 }
 
 // introduce sends those who joined at about the same time the list of all, so that they need not wait for the members
-// round (MSH-18).
+// round (MSH-11).
 func (c *Core) introduce() {
 	for _, m := range c.fresh() {
 		if m.ch != nil {
@@ -88,7 +91,7 @@ func (c *Core) introduce() {
 	}
 }
 
-// adopt makes an initialised channel that of a member (MSH-5).
+// adopt makes an initialised channel that of a member (MSH-3).
 func (c *Core) adopt(ch *channel, id uint32) {
 	m := c.members[id]
 	if m == nil {
@@ -99,20 +102,23 @@ func (c *Core) adopt(ch *channel, id uint32) {
 		return
 	}
 	ch.timer.stop()
-	if ch.stray {
-		ch.stray = false
-		c.stray--
-	}
 	old := m.ch
 	m.ch, ch.member = ch, m
 	m.adjacent, m.via, m.missed, m.retryAt = nil, nil, 0, 0
-	if old != nil { // CHN-15: the newest wins
+	switch {
+	case old == nil:
+	case ch.kind == withJoining: // CHN-23: the newest wins; its initPong has come
 		c.close(old, false)
+	default:
+		ch.old = old // CHN-25
 	}
+	c.invitation(ch, nil)
 	c.startTimers()
 	c.notifyDistant()
 	c.announce(m)
-	c.succeed(ch.to.id)
+	if !ch.invitation {
+		c.succeed(ch.to.id)
+	}
 	if id != ch.to.id {
 		c.succeed(id) // it got in through signaling while it was being asked in the group
 	}
@@ -123,13 +129,13 @@ func (c *Core) adopt(ch *channel, id uint32) {
 
 var errMembers = errors.New("too many members")
 
-// lose handles the end of a member's last channel (MSH-9).
+// lose handles the end of a member's last channel (MSH-20).
 func (c *Core) lose(m *member, err error) {
 	c.forget(m, err)
 	if c.state == StateLeaving {
 		return
 	}
-	if len(c.Neighbors()) == 0 { // MSH-10: nobody else can be reached
+	if len(c.Neighbors()) == 0 { // MSH-21: nobody else can be reached
 		for len(c.order) > 0 {
 			c.forget(c.order[0], ErrUnreachable)
 		}
@@ -139,17 +145,17 @@ func (c *Core) lose(m *member, err error) {
 	}
 	c.notifyDistant()
 	c.rewake()
-	if c.topology == constructed && c.sig.state == SignalingChecked {
-		c.check() // STA-7
+	if c.topology == constructed {
+		c.check() // STA-9
 	}
 }
 
-// forget removes a member and all that is held for it.
+// forget removes a member and all that is held for it (MSH-23).
 func (c *Core) forget(m *member, err error) {
 	delete(c.members, m.id)
 	c.order = remove(c.order, m)
 	c.partial -= m.partial // MSG-12
-	m.partials, m.partial, m.queue, m.queued = nil, 0, nil, 0
+	m.partials, m.oldest, m.partial, m.queue, m.queued = nil, list.List{}, 0, nil, 0
 	if a := c.attempts[m.id]; a != nil {
 		c.fail(a, ErrGone)
 	}
@@ -162,13 +168,13 @@ func (c *Core) forget(m *member, err error) {
 	c.unsend(m, err)
 }
 
-// hearOf notes a distant member and those that it has channels with; it refuses one with a channel here (MSH-6).
+// hearOf notes a distant member and those that it has channels with; it refuses one with a channel here (MSH-7).
 func (c *Core) hearOf(id uint32, adjacent []uint32) bool {
 	m := c.members[id]
 	if m == nil {
 		m = c.add(id)
 	}
-	if m == nil || m.ch != nil {
+	if m == nil || m.ch != nil { // MSH-10
 		return false
 	}
 	if len(adjacent) > c.cfg.MaxMembers {
@@ -180,7 +186,7 @@ func (c *Core) hearOf(id uint32, adjacent []uint32) bool {
 	return true
 }
 
-// connectTo asks those of a list for a channel with which there is none (MSH-3, MSH-16). from is who sent the list.
+// connectTo asks those of a list for a channel with which there is none (MSH-5, MSH-12). from is who sent the list.
 func (c *Core) connectTo(ids []uint32, from uint32, w *wave) {
 	if len(ids) > c.cfg.MaxMembers {
 		ids = ids[:c.cfg.MaxMembers]
@@ -194,7 +200,7 @@ func (c *Core) connectTo(ids []uint32, from uint32, w *wave) {
 			}
 			m.adjacent = []uint32{from}
 		}
-		if m.ch != nil || m.retryAt > c.now { // BLD-8
+		if m.ch != nil || m.retryAt > c.now { // BLD-18
 			continue
 		}
 		a := c.attempts[id]
@@ -214,7 +220,7 @@ func (c *Core) connectTo(ids []uint32, from uint32, w *wave) {
 // settledWith is called when an attempt to connect to a member is over.
 func (c *Core) settledWith(id uint32, err error, w *wave) {
 	if m := c.members[id]; m != nil && err != nil {
-		if err == ErrTimeout || err == ErrNegotiation { // BLD-8
+		if err == ErrTimeout || err == ErrNegotiation { // BLD-18
 			m.retryAt = c.now + RetryDelay
 		}
 		if m.announced {
@@ -237,7 +243,7 @@ func (c *Core) handle(ch *channel, m *wire.Message) {
 	}
 	switch m.ServiceID {
 	case wire.ServiceUserMessage:
-		if from != nil && from.announced { // MSG-3
+		if from != nil && from.announced { // MSG-14
 			c.user(from, m.RecipientID != 0, m.Content)
 		}
 	case wire.ServiceChannelBuilder, wire.ServiceDataChannelBuilder:
@@ -258,12 +264,12 @@ func (c *Core) fullMesh(from uint32, content []byte) {
 		return
 	}
 	switch m.Kind {
-	case wire.FullMeshMembers: // MSH-16
+	case wire.FullMeshMembers: // MSH-12
 		c.connectTo(m.Members, from, nil)
-	case wire.FullMeshAdjacentMembers: // MSH-14
+	case wire.FullMeshAdjacentMembers: // MSH-9
 		c.hearOf(from, m.AdjacentMembers)
-	case wire.FullMeshHeartbeat: // MSH-17
-		if d := c.members[from]; d != nil {
+	case wire.FullMeshHeartbeat: // MSH-13
+		if d := c.members[from]; d != nil { // MSH-14
 			d.missed = 0
 		}
 	}
@@ -276,7 +282,7 @@ func (c *Core) tellMesh(id uint32, m *wire.FullMesh) {
 	}
 }
 
-// notifyDistant tells distant members who can reach this one (MSH-14).
+// notifyDistant tells distant members who can reach this one (MSH-9).
 func (c *Core) notifyDistant() {
 	for _, m := range c.order {
 		if m.ch == nil {
@@ -294,7 +300,7 @@ func (c *Core) startTimers() {
 	}
 }
 
-// heartbeats sends a heartbeat to every member, and gives up those that are silent (CHN-12, CHN-13, MSH-17).
+// heartbeats sends a heartbeat to every member, and gives up those that are silent (CHN-18, CHN-19, MSH-13).
 func (c *Core) heartbeats() {
 	c.beat = c.after(HeartbeatInterval, c.heartbeats)
 	for _, m := range slices.Clone(c.order) {
@@ -305,7 +311,7 @@ func (c *Core) heartbeats() {
 			c.heartbeat(m)
 			continue
 		}
-		if m.missed++; m.missed >= MaxMissedDistant { // MSH-17
+		if m.missed++; m.missed >= MaxMissedDistant { // MSH-13
 			c.forget(m, ErrSilent)
 			continue
 		}
@@ -318,19 +324,19 @@ func (c *Core) heartbeat(m *member) {
 	if !ch.stalled {
 		ch.missed++
 	}
-	if ch.missed >= MaxMissed { // CHN-13
+	if ch.missed >= MaxMissed { // CHN-19
 		m.ch = nil
 		c.close(ch, false)
 		c.lose(m, ErrSilent)
 		return
 	}
-	if !ch.beating { // CHN-12; one at a time, if the link takes none
+	if !ch.beating { // CHN-18; one at a time, if the link takes none
 		ch.beating = true
 		c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceHeartbeat}).Append(nil))
 	}
 }
 
-// membersRound sends the list of all members to the antecedent (MSH-15).
+// membersRound sends the list of all members to the antecedent (MSH-11).
 func (c *Core) membersRound() {
 	c.round = c.after(MembersInterval, c.membersRound)
 	if id := c.antecedent(); id != 0 {
@@ -338,7 +344,7 @@ func (c *Core) membersRound() {
 	}
 }
 
-// antecedent returns the greatest id below this member's, else the greatest of all, 0 if there is none (MSH-15).
+// antecedent returns the greatest id below this member's, else the greatest of all, 0 if there is none (MSH-11).
 func (c *Core) antecedent() uint32 {
 	var below, greatest uint32
 	for _, id := range c.others() {
@@ -353,13 +359,16 @@ func (c *Core) antecedent() uint32 {
 	return greatest
 }
 
+// maxListed is how many members are named in one message at most, which keeps it below 65,536 bytes (CHN-4).
+const maxListed = 10_000
+
 // maxURL is the longest URL of a member that is dialled, in bytes.
 const maxURL = 2048
 
-// dialURL returns the URL by which a member that listens is dialled (BLD-15).
-func dialURL(base string, k kind, group, me uint32, key string) string {
-	u := base + "/?type=" + strconv.Itoa(int(k.remote())) +
-		"&wcId=" + strconv.FormatUint(uint64(group), 10) + "&senderId=" + strconv.FormatUint(uint64(me), 10)
+// dialURL returns the URL by which a member that listens is dialled (CHN-9).
+func dialURL(base string, k kind, group uint32, me, key string) string {
+	u := strings.TrimSuffix(base, "/") + "/?type=" + strconv.Itoa(int(k.remote())) +
+		"&wcId=" + strconv.FormatUint(uint64(group), 10) + "&senderId=" + me
 	if k != internal {
 		u += "&key=" + url.QueryEscape(key)
 	}

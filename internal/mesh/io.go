@@ -31,8 +31,14 @@ type (
 		Try   bool // fail rather than wait
 	}
 
-	// Cancel takes a send back that waits for room. A Done follows if it still does.
+	// Cancel takes a send back that waits for room, or an invitation that has no outcome yet. A Done follows then.
 	Cancel struct{ Token uint64 }
+
+	// Invite dials a member that listens, which is to join through this one. Its outcome comes as a [Done].
+	Invite struct {
+		Token uint64
+		URL   string // ws or wss
+	}
 
 	// Opened says that a link can be used. Label is that of a data channel which the peer opened.
 	Opened struct {
@@ -73,6 +79,7 @@ func (Join) input()     {}
 func (Leave) input()    {}
 func (Send) input()     {}
 func (Cancel) input()   {}
+func (Invite) input()   {}
 func (Opened) input()   {}
 func (Received) input() {}
 func (Closed) input()   {}
@@ -198,6 +205,7 @@ var (
 	ErrNoMember   = errors.New("netflux: no such member")
 	ErrTooBig     = errors.New("netflux: message too big")
 	ErrFull       = errors.New("netflux: no room to send")
+	ErrURL        = errors.New("netflux: not a URL of scheme ws or wss")
 	ErrCanceled   = errors.New("netflux: canceled")
 )
 

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"bytes"
+	"container/list"
 	"fmt"
 
 	"github.com/meshpair/meshpair/internal/wire"
@@ -15,21 +16,24 @@ const firstChunks = 4 * ChunkSize
 
 // A partial is a message of which not all chunks have come.
 type partial struct {
-	text    bool
-	length  uint32            // by the sender's word
-	refused bool              // its chunks are dropped
-	data    []byte            // the chunks from the first on, without a gap
-	early   map[uint32][]byte // those after a gap, by number
-	cost    int               // what is held for it
+	from   *member
+	id     uint32
+	place  *list.Element // in from.oldest
+	text   bool
+	length uint32            // by the sender's word
+	data   []byte            // the chunks from the first on, without a gap
+	early  map[uint32][]byte // those after a gap, by number
+	cost   int               // what is held for it
 }
 
-// user takes a message of a member, or a part of one (MSG-8 to MSG-13).
+// user takes a message of a member, or a part of one (MSG-7 to MSG-11).
 func (c *Core) user(from *member, private bool, content []byte) {
 	var m wire.UserMessage
 	if err := m.Decode(content); err != nil {
 		c.emit(Note{Text: "user message ignored", ID: from.id, Err: err})
 		return
 	}
+	// MSG-13
 	if m.Type != wire.UserString && m.Type != wire.UserBytes {
 		c.emit(Note{Text: "user message ignored: its type is unknown", ID: from.id})
 		return
@@ -54,52 +58,65 @@ func (c *Core) deliver(from *member, private, text bool, data []byte) {
 		data = []byte{}
 	}
 	if text {
-		data = bytes.ToValidUTF8(data, []byte("\uFFFD")) // MSG-10
+		data = bytes.ToValidUTF8(data, []byte("\uFFFD")) // MSG-2
 	}
 	c.emit(Deliver{From: from.id, Text: text, Private: private, Data: data})
 }
 
-// chunk takes a chunk, and returns the message if it is whole now (MSG-8, MSG-9, MSG-11).
+// chunk takes a chunk, and returns the message if it is whole now (MSG-8 to MSG-11).
 func (c *Core) chunk(from *member, text bool, length uint32, k *wire.Chunk) []byte {
 	offset := int64(k.Number) * ChunkSize
 	end := offset + int64(len(k.Content))
-	last := end == int64(length)
-	if len(k.Content) == 0 || len(k.Content) > ChunkSize || end > int64(length) || len(k.Content) < ChunkSize && !last {
+	if len(k.Content) == 0 || len(k.Content) > ChunkSize || end > int64(length) ||
+		len(k.Content) < ChunkSize && end != int64(length) { // MSG-10
 		c.emit(Note{Text: "chunk ignored: it does not fit its message", ID: from.id})
 		return nil
 	}
+	if limit := min(c.cfg.MaxMessage, c.cfg.MaxPartial-partialCost); int64(length) > int64(limit) { // MSG-11
+		if k.Number == 0 {
+			c.emit(Refused{from.id, fmt.Errorf("%w: %d bytes", ErrTooBig, length)})
+		}
+		return nil
+	}
 	p := from.partials[k.ID]
-	if p != nil && (p.length != length || p.text != text) {
-		c.drop(from, k.ID, p) // the sender has begun another message
+	if p != nil && (p.length != length || p.text != text) { // MSG-9
+		c.discard(p)
 		p = nil
 	}
 	if p == nil {
-		if p = c.newPartial(from, k.ID, text, length); p == nil {
-			return nil
-		}
+		p = c.newPartial(from, k.ID, text, length)
 	}
-	switch {
-	case p.refused:
-		if last {
-			c.drop(from, k.ID, p)
-		}
-		return nil
-	case offset < int64(len(p.data)) || p.early[k.Number] != nil:
-		return nil // MSG-9: it has come before
-	case !c.take(from, p, k):
-		c.refuse(from, p, ErrMemory)
-		return nil
-	case len(p.data) < int(length):
+	if offset < int64(len(p.data)) || p.early[k.Number] != nil {
+		return nil // MSG-10: it has come before
+	}
+	if !c.take(p, k) {
+		c.discard(p)
+		c.emit(Refused{from.id, ErrMemory})
 		return nil
 	}
-	c.drop(from, k.ID, p) // MSG-12
+	if len(p.data) < int(length) {
+		return nil
+	}
+	c.discard(p) // MSG-12
 	return p.data
 }
 
+// newPartial begins a message.
+func (c *Core) newPartial(from *member, id uint32, text bool, length uint32) *partial {
+	p := &partial{from: from, id: id, text: text, length: length}
+	if from.partials == nil {
+		from.partials = make(map[uint32]*partial)
+	}
+	from.partials[id] = p
+	p.place = from.oldest.PushBack(p)
+	c.account(p, partialCost)
+	return p
+}
+
 // take keeps a chunk that is new, and reports whether there is room for it.
-func (c *Core) take(from *member, p *partial, k *wire.Chunk) bool {
+func (c *Core) take(p *partial, k *wire.Chunk) bool {
 	if int64(k.Number)*ChunkSize > int64(len(p.data)) {
-		if !c.hold(from, p, len(k.Content)) {
+		if !c.hold(p, len(k.Content)) {
 			return false
 		}
 		if p.early == nil {
@@ -109,13 +126,13 @@ func (c *Core) take(from *member, p *partial, k *wire.Chunk) bool {
 		return true
 	}
 	for b, n := k.Content, k.Number; b != nil; b = p.early[n] {
-		if !c.grow(from, p, len(b)) {
+		if !c.grow(p, len(b)) {
 			return false
 		}
 		p.data = append(p.data, b...)
 		if n > k.Number {
 			delete(p.early, n)
-			c.free(from, p, len(b))
+			c.account(p, -len(b))
 		}
 		n++
 	}
@@ -123,60 +140,57 @@ func (c *Core) take(from *member, p *partial, k *wire.Chunk) bool {
 }
 
 // grow makes room for n more bytes. Room is made as chunks come, never because a length was announced (MSG-11).
-func (c *Core) grow(from *member, p *partial, n int) bool {
+func (c *Core) grow(p *partial, n int) bool {
 	if len(p.data)+n <= cap(p.data) {
 		return true
 	}
 	size := min(int(p.length), max(firstChunks, 2*cap(p.data)))
-	if !c.hold(from, p, size-cap(p.data)) {
+	if !c.hold(p, size-cap(p.data)) {
 		return false
 	}
 	p.data = append(make([]byte, 0, size), p.data...)
 	return true
 }
 
-// newPartial begins a message, or returns nil if there is no room.
-func (c *Core) newPartial(from *member, id uint32, text bool, length uint32) *partial {
-	p := &partial{text: text, length: length}
-	if !c.hold(from, p, partialCost) {
-		c.emit(Refused{from.id, ErrMemory})
-		return nil
+// hold accounts for n more bytes of a message. Where that would exceed a limit other messages are discarded, the oldest
+// first, of the same member or of the one of which most is held; it reports whether that was enough (MSG-11).
+func (c *Core) hold(p *partial, n int) bool {
+	c.account(p, n)
+	for {
+		victim := p.from
+		switch {
+		case victim.partial > c.cfg.MaxPartial:
+		case c.partial > c.cfg.MaxPartialAll:
+			for _, m := range c.order {
+				if m.partial > victim.partial {
+					victim = m
+				}
+			}
+		default:
+			return true
+		}
+		e := victim.oldest.Front()
+		if e == p.place {
+			e = e.Next()
+		}
+		if e == nil {
+			return false
+		}
+		c.discard(e.Value.(*partial))
+		c.emit(Refused{victim.id, ErrMemory})
 	}
-	if from.partials == nil {
-		from.partials = make(map[uint32]*partial)
-	}
-	from.partials[id] = p
-	if int64(length) > int64(c.cfg.MaxMessage) {
-		c.refuse(from, p, fmt.Errorf("%w: %d bytes", ErrTooBig, length))
-	}
-	return p
 }
 
-// hold accounts for what an incomplete message needs, and reports whether there is that much (MSG-13).
-func (c *Core) hold(from *member, p *partial, n int) bool {
-	if from.partial+n > c.cfg.MaxPartial || c.partial+n > c.cfg.MaxPartialAll {
-		return false
-	}
-	c.free(from, p, -n)
-	return true
+// account adds to what is held for a message.
+func (c *Core) account(p *partial, n int) {
+	p.cost += n
+	p.from.partial += n
+	c.partial += n
 }
 
-// free takes n back from what hold has accounted for.
-func (c *Core) free(from *member, p *partial, n int) {
-	p.cost -= n
-	from.partial -= n
-	c.partial -= n
-}
-
-// refuse drops the chunks of a message, those that have come and those to come, and tells the user.
-func (c *Core) refuse(from *member, p *partial, err error) {
-	p.refused, p.data, p.early = true, nil, nil
-	c.free(from, p, p.cost-partialCost)
-	c.emit(Refused{from.id, err})
-}
-
-// drop forgets an incomplete message.
-func (c *Core) drop(from *member, id uint32, p *partial) {
-	delete(from.partials, id)
-	c.free(from, p, p.cost)
+// discard forgets an incomplete message.
+func (c *Core) discard(p *partial) {
+	delete(p.from.partials, p.id)
+	p.from.oldest.Remove(p.place)
+	c.account(p, -p.cost)
 }

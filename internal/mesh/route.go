@@ -2,10 +2,10 @@ package mesh
 
 import "github.com/meshpair/meshpair/internal/wire"
 
-// maxDistance is how many distant members a route may go through, beside the first (MSH-12).
+// maxDistance is how many distant members a route may go through, beside the first (MSH-17).
 const maxDistance = 3
 
-// route returns the channel on which messages for a member go, nil if there is none (MSH-12): its own; else that of a
+// route returns the channel on which messages for a member go, nil if there is none (MSH-16): its own; else that of a
 // member which it has a channel with, one that we dialled first; else by way of other distant members; else the one on
 // which it was last heard.
 func (c *Core) route(id uint32) *channel {
@@ -47,11 +47,11 @@ func (c *Core) route(id uint32) *channel {
 	return nil
 }
 
-// forward passes a message on to the member that it is for (MSH-13).
+// forward passes a message on to the member that it is for (MSH-19).
 func (c *Core) forward(from *channel, m *wire.Message) {
 	to := c.route(m.RecipientID)
 	switch {
-	case to == nil:
+	case to == nil: // MSH-18
 		c.emit(Note{Text: "not forwarded: no route", ID: m.RecipientID})
 	case to == from: // it would come back for ever
 		c.emit(Note{Text: "not forwarded: it came from there", ID: m.RecipientID})

@@ -34,7 +34,7 @@ type sending struct {
 	timer *timer
 }
 
-// send takes a message of the user for one member or for all (MSG-1, MSG-2). Those who are to get it are the members at
+// send takes a message of the user for one member or for all (MSG-1, MSH-15). Those who are to get it are the members at
 // this moment.
 func (c *Core) send(in Send) {
 	s := &sending{token: in.Token, msg: &outgoing{text: in.Text, broadcast: in.To == 0, data: in.Data}}
@@ -58,12 +58,14 @@ func (c *Core) send(in Send) {
 	case in.To != 0 && len(s.to) == 0:
 		err = ErrNoMember
 	}
-	if err != nil || len(s.to) == 0 {
+	if err != nil || len(s.to) == 0 { // MSG-15
 		c.emit(Done{in.Token, err})
 		return
 	}
-	c.chunkID = c.chunkID%math.MaxUint16 + 1 // MSG-7
-	s.msg.chunk = c.chunkID
+	if len(in.Data) > ChunkSize {
+		c.chunkID = c.chunkID%math.MaxUint16 + 1 // MSG-5
+		s.msg.chunk = c.chunkID
+	}
 	c.waiting = append(c.waiting, s)
 	c.admit()
 	if slices.Contains(c.waiting, s) {
@@ -76,7 +78,7 @@ func (c *Core) send(in Send) {
 }
 
 // admit queues the messages for which there is room. One that waits holds back later ones to the same members, so that
-// each member gets all in the order of the calls (MSG-4).
+// each member gets all in the order of the calls (MSG-6).
 func (c *Core) admit() {
 	defer func() {
 		for _, m := range c.order {
@@ -118,6 +120,7 @@ func (c *Core) finish(s *sending, err error) {
 	c.emit(Done{s.token, err})
 }
 
+// cancel takes a send or an invitation back.
 func (c *Core) cancel(token uint64) {
 	for _, s := range c.waiting {
 		if s.token == token {
@@ -126,9 +129,16 @@ func (c *Core) cancel(token uint64) {
 			return
 		}
 	}
+	for _, ch := range c.byLink() {
+		if ch.token == token {
+			c.invitation(ch, ErrCanceled)
+			c.close(ch, true)
+			return
+		}
+	}
 }
 
-// slow drops the members that a send has waited for and that have taken nothing for SlowTimeout (MSG-14).
+// slow drops the members that a send has waited for and that have taken nothing for SlowTimeout (CHN-5).
 func (c *Core) slow(s *sending) {
 	next := c.cfg.SlowTimeout
 	for _, m := range slices.Clone(s.to) {
@@ -231,12 +241,12 @@ func (c *Core) pull(ch *channel) []byte {
 	}
 	ch.ready = false
 	if c.state == StateLeaving && ch.member != nil && !ch.closing {
-		c.close(ch, false) // STA-11
+		c.close(ch, false) // STA-17
 	}
 	return nil
 }
 
-// frame encodes the next part of the first message that waits for a member (MSG-5 to MSG-7).
+// frame encodes the next part of the first message that waits for a member (MSG-3, MSG-4).
 func (c *Core) frame(ch *channel, m *member) []byte {
 	it := &m.queue[0]
 	msg := it.msg
@@ -254,7 +264,7 @@ func (c *Core) frame(ch *channel, m *member) []byte {
 	}
 	env := wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceUserMessage}
 	if msg.broadcast && m.ch == ch {
-		env.RecipientID = 0 // MSG-2
+		env.RecipientID = 0 // MSH-15
 	}
 	c.buf = um.Append(c.buf[:0])
 	env.Content = c.buf

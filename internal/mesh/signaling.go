@@ -17,8 +17,9 @@ type signalingLink struct {
 	opening *timer // until it is open
 	beat    *timer
 	retry   *timer
-	missed  int // heartbeats of the server
-	failed  int // attempts to join through it, in a row
+	missed  int  // heartbeats of the server
+	again   bool // connect is to be sent when the last one has been answered
+	failed  int  // attempts to join through it, in a row
 }
 
 func (s *signalingLink) pull() []byte {
@@ -54,7 +55,7 @@ func (c *Core) connectSignaling() {
 
 func (c *Core) signalingOpened() {
 	c.sig.opening.stop()
-	c.sig.missed = 0
+	c.sig.missed, c.sig.again = 0, false
 	c.sig.beat = c.after(SignalingInterval, c.signalingBeat)
 	c.setSignaling(SignalingOpen, nil)
 	if c.topology != constructing {
@@ -96,7 +97,7 @@ func (c *Core) endSignaling(err error) {
 	c.setSignaling(SignalingClosed, err)
 }
 
-// signalingLost does what the loss of signaling leads to; close codes are all alike (SIG-39, STA-8 to STA-10).
+// signalingLost does what the loss of signaling leads to; close codes are all alike (SIG-39, STA-13 to STA-15).
 func (c *Core) signalingLost(err error) {
 	for _, a := range c.attemptsBy(true) {
 		c.fail(a, ErrGone)
@@ -125,15 +126,19 @@ func (c *Core) post(m *wire.Signaling) {
 }
 
 // check tells the server who this member is and whom it sees: it asks whether this is in the server's group
-// (SIG-25, STA-4).
+// (SIG-25, STA-7).
 func (c *Core) check() {
-	if c.sig.state != SignalingChecked && c.sig.state != SignalingOpen {
+	switch {
+	case c.sig.state == SignalingChecking:
+		c.sig.again = true // STA-8
 		return
-	}
-	if c.attempts[0] != nil {
-		return // it will lead to a check; a connect now could put the member out that lets us in (SIG-25)
+	case c.sig.state != SignalingChecked && c.sig.state != SignalingOpen:
+		return
+	case c.attempts[0] != nil:
+		return // STA-5: it will lead to a check; a connect now could put the member out that lets us in
 	}
 	c.sig.retry.stop()
+	c.sig.again = false
 	c.setSignaling(SignalingChecking, nil)
 	c.post(&wire.Signaling{Kind: wire.SignalingConnect, Connect: wire.GroupData{ID: c.id, Members: c.others()}})
 }
@@ -158,16 +163,21 @@ func (c *Core) signalingReceived(data []byte) {
 }
 
 // checked takes the answer to connect: this peer is a member, or is bound to one through which it can become one
-// (STA-4).
+// (STA-7).
 func (c *Core) checked(member bool) {
 	c.setSignaling(SignalingChecked, nil)
+	defer func() {
+		if c.sig.again { // STA-8
+			c.check()
+		}
+	}()
 	switch {
-	case !member:
+	case !member: // STA-5
 		if c.topology != constructing {
 			c.setState(StateJoining)
 		}
 		c.request(address{signaling: true, me: c.id}, []byte{}, nil)
-	case c.topology == idle:
+	case c.topology == idle: // STA-4
 		c.becomeConstructed()
 	case c.topology == constructed:
 		c.becomeJoined()
@@ -175,7 +185,7 @@ func (c *Core) checked(member bool) {
 }
 
 // signalingFailed is called when no way in was found through the member that the server chose: it is asked again, which
-// has it choose another one (BLD-9). The first time at once, then after growing pauses.
+// has it choose another one (STA-5). The first time at once, then after growing pauses.
 func (c *Core) signalingFailed() {
 	n := min(c.sig.failed, 6)
 	c.sig.failed++
@@ -193,7 +203,7 @@ func (c *Core) content(m *wire.Content) {
 	if m.SenderID >= MinID {
 		return // no signaling id; the server never sends it
 	}
-	if m.Data == nil { // the other end is gone
+	if m.Data == nil { // STA-10: the other end is gone
 		if a := c.attempts[from.id]; a != nil {
 			// What is open, or offered to a joiner, may yet succeed.
 			if ch := c.building(a); ch == nil || a.asked && !ch.opened {
@@ -235,6 +245,7 @@ var errNoRoute = errors.New("no route")
 // tell sends a service's message to the other end of a channel in the making, by the way in which that end is
 // addressed.
 func (c *Core) tell(to address, service uint32, content []byte) error {
+	// BLD-1, BLD-2
 	m := wire.Message{SenderID: to.me, RecipientID: to.id, ServiceID: service, Content: content}
 	if to.signaling {
 		c.post(&wire.Signaling{Kind: wire.SignalingContent, Content: wire.Content{

@@ -15,7 +15,7 @@ func (s State) String() string {
 	return [...]string{"JOINING", "JOINED", "LEFT", "LEAVING"}[s]
 }
 
-// A SignalingState is the state of the connection to the signaling server (STA-2).
+// A SignalingState is the state of the connection to the signaling server (STA-1).
 type SignalingState int
 
 // The states of signaling; the numbers are the original's.
@@ -69,35 +69,35 @@ func (c *Core) start() {
 	c.connectSignaling()
 }
 
-// becomeConstructing is entered when a member has let this one in (STA-5).
+// becomeConstructing is entered when a member has let this one in (CHN-13).
 func (c *Core) becomeConstructing() {
 	c.topology = constructing
 	c.setState(StateJoining)
 }
 
 // becomeConstructed is entered when nothing is left to wait for: as the first member, or when all connections have been
-// built or given up (STA-5, STA-6).
+// built or given up (MSH-8, STA-6).
 func (c *Core) becomeConstructed() {
 	c.topology = constructed
 	c.wave = nil
-	switch c.sig.state {
-	case SignalingOpen:
+	switch c.sig.state { // STA-6
+	case SignalingOpen, SignalingChecking:
 		c.check()
 	case SignalingChecked:
 		c.becomeJoined()
 		c.check()
-	case SignalingClosed:
+	case SignalingClosed: // STA-14
 		c.connectSignaling()
 	}
 }
 
-// becomeJoined is entered when the mesh stands and the signaling server counts this peer as a member (STA-6).
+// becomeJoined is entered when the mesh stands and the signaling server counts this peer as a member (STA-2).
 func (c *Core) becomeJoined() {
 	c.rejoins = 0
 	c.setState(StateJoined)
 }
 
-// becomeIdle is entered when this member is alone (STA-9, STA-10).
+// becomeIdle is entered when this member is alone (STA-12, STA-15).
 func (c *Core) becomeIdle() {
 	c.topology = idle
 	c.wave = nil
@@ -107,44 +107,45 @@ func (c *Core) becomeIdle() {
 	switch c.sig.state {
 	case SignalingClosed:
 		c.lost(ErrGone)
-	case SignalingConnecting, SignalingChecking:
+	case SignalingConnecting:
 		c.setState(StateJoining)
-	case SignalingOpen:
+	case SignalingOpen, SignalingChecking:
 		c.setState(StateJoining)
-		c.check()
+		c.check() // STA-12
 	case SignalingChecked:
-		c.check()
+		c.check() // STA-12
 	}
 }
 
 // lost is called when neither a mesh nor signaling is left: everything begins anew after a pause, with a new id, or the
-// group is left (STA-10).
+// group is left (STA-15).
 func (c *Core) lost(err error) {
-	if c.cfg.NoRejoin {
+	if c.cfg.NoRejoin { // STA-16
 		c.leave(err)
 		return
 	}
 	c.setState(StateJoining)
 	c.dropAll()
 	c.id, c.groupID = 0, 0
+	// STA-18
 	d := ReconnectPause << min(c.rejoins, 10)
 	c.rejoins++
 	c.pause.stop()
 	c.pause = c.after(c.jitter(min(d, MaxRejoinPause)), c.start)
 }
 
-// reconnect has signaling connected to again after a pause, while the mesh stands (STA-8).
+// reconnect has signaling connected to again after a pause, while the mesh stands (STA-13).
 func (c *Core) reconnect() {
-	if c.cfg.NoRejoin {
+	if c.cfg.NoRejoin { // STA-16
 		return
 	}
 	c.setState(StateJoining)
 	c.pause.stop()
-	c.pause = c.after(c.jitter(ReconnectPause), c.connectSignaling)
+	c.pause = c.after(c.jitter(ReconnectPause), c.connectSignaling) // STA-18
 }
 
 // leave leaves the group: signaling at once, each member when it has been sent what waits for it, and all at once after
-// LeaveTimeout (STA-11). err says why, if the user did not ask for it.
+// LeaveTimeout (MSH-22, STA-17). err says why, if the user did not ask for it.
 func (c *Core) leave(err error) {
 	if c.state == StateLeft || c.state == StateLeaving {
 		return
@@ -175,7 +176,7 @@ func (c *Core) maybeLeft() {
 	}
 }
 
-// becomeLeft is entered when nothing is left of the group (STA-11).
+// becomeLeft is entered when nothing is left of the group (STA-17).
 func (c *Core) becomeLeft() {
 	c.leaveTime.stop()
 	c.dropAll()
