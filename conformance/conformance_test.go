@@ -56,7 +56,7 @@ func allSignaling(t *testing.T) []*Case {
 }
 
 // startSigver runs our server on loopback.
-func startSigver(t *testing.T) string {
+func startSigver(t testing.TB) string {
 	t.Helper()
 	s := sigver.New(sigver.Config{Logger: slog.New(slog.DiscardHandler)})
 	l, err := net.Listen("tcp", "127.0.0.1:0")

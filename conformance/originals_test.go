@@ -12,7 +12,7 @@ import (
 )
 
 // startOriginalSigver runs npm sigver in a process of its own.
-func startOriginalSigver(t *testing.T) string {
+func startOriginalSigver(t testing.TB) string {
 	t.Helper()
 	cmd := exec.Command("node", "node_modules/sigver/dist/server.js", "-h", "127.0.0.1", "-p", "0")
 	cmd.Dir = need.Originals(t)

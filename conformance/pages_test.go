@@ -18,7 +18,7 @@ import (
 
 // pageTimeout is how long a step of a page in a browser may take on a slow and
 // busy machine.
-const pageTimeout = 60 * time.Second
+const pageTimeout = 30 * time.Second
 
 // TestOriginalPages lets unmodified original pages meet in a browser: two, and
 // then five, form a full mesh through our signaling server and exchange text and
@@ -42,7 +42,7 @@ func TestChatPage(t *testing.T) {
 }
 
 // startPages starts a browser and n pages with the original in it.
-func startPages(t *testing.T, n int) []*driver.Peer {
+func startPages(t testing.TB, n int) []*driver.Peer {
 	t.Helper()
 	dir := need.Originals(t)
 	need.Chromium(t)
@@ -68,7 +68,7 @@ func startPages(t *testing.T, n int) []*driver.Peer {
 }
 
 // startBrowser starts a browser and returns the endpoint for pages.
-func startBrowser(t *testing.T, dir string) string {
+func startBrowser(t testing.TB, dir string) string {
 	t.Helper()
 	cmd := exec.Command("node", "browser.mjs")
 	cmd.Dir = dir

@@ -40,6 +40,9 @@ export async function launch() {
       '--disable-background-timer-throttling',
       '--disable-backgrounding-occluded-windows',
       '--disable-renderer-backgrounding',
+      // In a process of its own the network service loses so many packets of a page that sends a few
+      // MiB at once, on two cores, that its heartbeats come too late.
+      '--enable-features=NetworkServiceInProcess2,NetworkServiceInProcess',
     ],
   })
   return {

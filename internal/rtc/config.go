@@ -34,8 +34,9 @@ const (
 	maxMessage = 256 << 20
 	// maxSend is the largest message that pion sends.
 	maxSend = 64 << 10
-	// minWindow is the smallest receive window.
-	minWindow = 1 << 20
+	// minWindow is the smallest receive window. A larger one lets a browser put more packets at once into its
+	// network process than that takes: with 1 MiB, Chromium loses so many that a few MiB from a page come to a stop.
+	minWindow = 256 << 10
 )
 
 // An ICEServer is a STUN or TURN server.
@@ -62,7 +63,7 @@ type Config struct {
 
 	// MaxMessage is the largest message that Read returns, in bytes; by default 64 KiB, at most 256 MiB. It is announced
 	// to the peer, and a larger message ends the connection. The receive window, which bounds what is held of messages
-	// that have come and are not read, is four times this and at least 1 MiB. It does not count the 150 bytes or so that
+	// that have come and are not read, is four times this and at least 256 KiB. It does not count the 150 bytes or so that
 	// it takes to hold a message, so a peer that sends very small ones while no one reads can make this end hold many
 	// times the window. It does not bound what Send sends: see MaxSend.
 	MaxMessage int
