@@ -18,7 +18,7 @@ import (
 // Limits on the time that the demo takes.
 const (
 	demoTime     = 15 * time.Second // to the moment when all leave
-	demoPatience = 5 * time.Second  // until something that was sent has arrived
+	demoPatience = 10 * time.Second // until something that was sent has arrived
 )
 
 const demoHelp = `Usage: netflux demo [flags]
@@ -37,6 +37,7 @@ type demo struct {
 	show     *timeline
 	logger   *slog.Logger
 	patience time.Duration
+	bulk     int                                                  // how many bytes are many
 	meddle   func(to string, m netflux.Message) []netflux.Message // for tests, or nil: what arrives in place of a message
 
 	url, key string
@@ -63,7 +64,7 @@ type actor struct {
 var errInterrupted = errors.New("interrupted")
 
 func demoCommand(ctx context.Context, e *env, args []string) error {
-	return runDemo(ctx, e, args, &demo{patience: demoPatience})
+	return runDemo(ctx, e, args, &demo{patience: demoPatience, bulk: 4 << 20})
 }
 
 func runDemo(ctx context.Context, e *env, args []string, d *demo) error {

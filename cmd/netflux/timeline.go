@@ -50,7 +50,7 @@ func (d *demo) talk(ctx context.Context) error {
 	if err := d.whisper(ctx, last, first, "Just for you, "+first.name+"."); err != nil {
 		return err
 	}
-	return d.pour(ctx, d.actors[1], 4<<20)
+	return d.pour(ctx, d.actors[1], d.bulk)
 }
 
 // say sends text to all.
