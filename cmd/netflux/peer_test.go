@@ -273,3 +273,18 @@ func TestPeerSIGTERM(t *testing.T) {
 	there.event(object{"event": "state", "state": "LEFT"})
 	here.event(object{"event": "leave"})
 }
+
+// An invitation is answered at once, and its failure is told later. Leaving ends one that has no outcome.
+func TestPeerInvites(t *testing.T) {
+	peers, _ := startPeers(t, startSignaling(t), 1)
+	p := peers[0]
+	closed, nobody := listen(t)
+	closed.Close()
+	silent, url := listen(t)
+	defer silent.Close()
+	p.ok(object{"cmd": "invite", "url": nobody})
+	p.line("a failure", func(line string) bool { return strings.Contains(line, `"error"`) && strings.Contains(line, nobody) })
+	p.ok(object{"cmd": "invite", "url": url})
+	p.end()
+	p.line("a failure", func(line string) bool { return strings.Contains(line, `"error"`) && strings.Contains(line, url) })
+}
