@@ -104,7 +104,14 @@ func (d *demo) play(ctx context.Context, names []string) error {
 	err = errors.Join(err, d.part(), stopServer())
 	d.mu.Lock()
 	problems := d.ledger.problems()
-	d.summary(len(problems) == 0)
+	switch {
+	case ctx.Err() != nil || len(problems) == 0 && err != nil:
+		d.summary("the demo did not come to its end")
+	case len(problems) > 0:
+		d.summary("NOT as they were sent")
+	default:
+		d.summary("all intact, each exactly once")
+	}
 	d.mu.Unlock()
 	return errors.Join(append(problems, err)...)
 }
@@ -302,11 +309,7 @@ func (d *demo) wait(ctx context.Context, what string, ok func() bool) error {
 }
 
 // summary prints the last line. The lock is held.
-func (d *demo) summary(good bool) {
-	verdict := "all intact, each exactly once"
-	if !good {
-		verdict = "NOT as they were sent"
-	}
+func (d *demo) summary(verdict string) {
 	l := d.ledger
 	fmt.Fprintf(d.show.w, "\n%s, %s; %s sent, %d of %d copies arrived (%s): %s.\n", count(len(d.actors), "member"),
 		count(d.channels, "channel"), count(l.sent, "message"), l.copies, l.owed, size(l.bytes), verdict)

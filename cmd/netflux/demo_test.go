@@ -115,14 +115,18 @@ func startDemo(ctx context.Context, d *demo, stdout, stderr io.Writer, args ...s
 func TestDemoInterrupted(t *testing.T) {
 	for _, moment := range []string{"Sigver", "Ada", "Cleo", "alone", "stops"} {
 		ctx, stop := context.WithCancel(t.Context())
-		var errs bytes.Buffer
+		var out, errs bytes.Buffer
 		status := startDemo(ctx, &demo{patience: timeout, bulk: 1000}, writer(func(b []byte) {
+			out.Write(b)
 			if bytes.Contains(b, []byte(moment)) {
 				stop()
 			}
 		}), &errs, "-members", "3")
 		if status != 1 || errs.String() != "netflux demo: interrupted\n" {
 			t.Errorf("at %s: status %d, %q", moment, status, &errs)
+		}
+		if !strings.HasSuffix(out.String(), ": the demo did not come to its end.\n") {
+			t.Errorf("at %s it ends with\n%s", moment, &out)
 		}
 		stop()
 	}

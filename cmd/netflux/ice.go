@@ -2,8 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/meshpair/meshpair/netflux"
 )
@@ -43,7 +46,12 @@ func iceFlag(f *flag.FlagSet, list *ice) {
 		}
 		for _, server := range *list {
 			if len(server.URLs) == 0 {
-				return fmt.Errorf("each server needs \"urls\"")
+				return errors.New("each server needs \"urls\"")
+			}
+			for _, u := range server.URLs {
+				if scheme, _, _ := strings.Cut(u, ":"); !slices.Contains([]string{"stun", "stuns", "turn", "turns"}, scheme) {
+					return fmt.Errorf("%q is not a URL such as stun:HOST:PORT or turn:HOST:PORT", u)
+				}
 			}
 		}
 		return nil

@@ -70,6 +70,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"chat", "-key", "k", "-signaling", "127.0.0.1:8000"}, "-signaling must be ws://HOST:PORT"},
 		{[]string{"chat", "-ice", "stun:127.0.0.1"}, "want a list such as"},
 		{[]string{"chat", "-ice", `[{"username":"u"}]`}, `each server needs "urls"`},
+		{[]string{"chat", "-ice", `[{"urls":["stun:127.0.0.1","bogus"]}]`}, `"bogus" is not a URL such as stun:HOST:PORT`},
 	} {
 		status, out, errs := runCommand(test.args...)
 		if status != 2 || out != "" || !strings.Contains(errs, test.say) || strings.Count(errs, "\n") > 9 {
