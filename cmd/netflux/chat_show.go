@@ -38,7 +38,9 @@ func (c *chat) event(e netflux.Event) {
 	case netflux.MessageRefused:
 		c.line("* a message of %s was refused: %v", c.name(e.From), e.Err)
 	case netflux.ConnectFailed:
-		if e.ID != 0 {
+		if e.ID == 0 {
+			c.line("* no way in through the member that the signaling server chose (%v); it is asked for another", e.Err)
+		} else {
 			c.line("* no direct channel to %s for now: %v", c.name(e.ID), e.Err)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -176,6 +177,28 @@ func TestChatInterruptedWhileJoining(t *testing.T) {
 		t.Errorf("status %d, %s", r.status, &r.stderr)
 	}
 	r.expect("* left")
+}
+
+// What seldom happens is told with its reason, which may hold what a stranger wrote.
+func TestChatTrouble(t *testing.T) {
+	var out strings.Builder
+	c := &chat{out: &out, names: map[uint32]string{0x12ab0001: "12ab"}}
+	for _, test := range []struct {
+		event netflux.Event
+		want  string
+	}{
+		{netflux.ConnectFailed{Err: netflux.ErrTimeout}, "* no way in through the member that the signaling server chose (" + netflux.ErrTimeout.Error() + ")"},
+		{netflux.ConnectFailed{ID: 0x12ab0001, Err: netflux.ErrDenied}, "* no direct channel to 12ab for now: "},
+		{netflux.MessageRefused{From: 0x12ab0001, Err: netflux.ErrTooBig}, "* a message of 12ab was refused: " + netflux.ErrTooBig.Error()},
+		{netflux.MemberLeft{ID: 0x12ab0001, Err: errors.New("\x1b[2J")}, `* 12ab is lost: \x1b[2J`},
+		{netflux.Message{From: 0x12ab0001, Kind: netflux.Text, Data: []byte("late")}, "12ab0001> late"},
+	} {
+		out.Reset()
+		c.event(test.event)
+		if !strings.HasPrefix(out.String(), test.want) || strings.Count(out.String(), "\n") != 1 {
+			t.Errorf("%#v: %q, want %q", test.event, out.String(), test.want)
+		}
+	}
 }
 
 func TestChatNames(t *testing.T) {
