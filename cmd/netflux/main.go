@@ -24,6 +24,7 @@ func main() {
 type command struct {
 	name    string
 	summary string
+	level   slog.Level // of what is logged by default
 	run     func(ctx context.Context, e *env, args []string) error
 }
 
@@ -36,7 +37,9 @@ type env struct {
 }
 
 var commands = []command{
-	{"peer", "a member that is steered by JSON lines on standard input", peerCommand},
+	{"demo", "a group forms, talks and parts before your eyes; nothing else is needed", slog.LevelError, demoCommand},
+	{"chat", "a chat in the terminal, with other terminals and with browsers", slog.LevelError, chatCommand},
+	{"peer", "a member that is steered by JSON lines on standard input", slog.LevelWarn, peerCommand},
 }
 
 // errUsage says that the arguments were wrong, and that the user has been told.
@@ -67,7 +70,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 func (c command) start(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	e := &env{stdin: stdin, stdout: stdout, stderr: stderr, flags: flag.NewFlagSet("netflux "+c.name, flag.ContinueOnError)}
-	e.level.Set(slog.LevelWarn)
+	e.level.Set(c.level)
 	e.flags.SetOutput(stderr)
 	e.flags.TextVar(&e.level, "log", &e.level, "least `LEVEL` of what is logged to standard error: debug, info, warn or error")
 	err := c.run(ctx, e, args)
@@ -84,7 +87,11 @@ func (c command) start(ctx context.Context, args []string, stdin io.Reader, stdo
 // parse parses the arguments of a command that takes flags alone.
 func (e *env) parse(args []string, help string) error {
 	e.flags.Usage = func() {
-		fmt.Fprint(e.flags.Output(), help, "\nFlags:\n")
+		if e.flags.Output() != e.stdout {
+			fmt.Fprintf(e.stderr, "Run `%s -h` for the flags.\n", e.flags.Name())
+			return
+		}
+		fmt.Fprint(e.stdout, help, "\nFlags:\n")
 		e.flags.PrintDefaults()
 	}
 	for _, a := range args {

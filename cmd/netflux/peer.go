@@ -18,7 +18,10 @@ import (
 // maxLine is the longest line of input, in bytes.
 const maxLine = 16 << 20
 
-// leaveTimeout is how long a peer may take to leave when its input has ended.
+// maxWaiting is how many commands are read while one is under way, so that leaving can end a join.
+const maxWaiting = 64
+
+// leaveTimeout is how long it may take to leave when the input has ended.
 const leaveTimeout = 10 * time.Second
 
 const peerHelp = `Usage: netflux peer [flags]
@@ -33,35 +36,19 @@ input ends. The commands and events are in SPEC.md, appendix "Peer drivers". For
 
 // A request is a line of input.
 type request struct {
-	Cmd        string   `json:"cmd"`
-	N          *float64 `json:"n"`
-	Signaling  string   `json:"signaling"`
-	Key        *string  `json:"key"`
-	ICE        []ice    `json:"ice"`
-	AutoRejoin *bool    `json:"autoRejoin"`
-	Loopback   bool     `json:"loopback"`
-	To         uint32   `json:"to"`
-	URL        string   `json:"url"`
-	Text       *string  `json:"text"`
-	Base64     *[]byte  `json:"base64"`
-}
+	Cmd        string       `json:"cmd"`
+	N          *json.Number `json:"n"`
+	Signaling  string       `json:"signaling"`
+	Key        *string      `json:"key"`
+	ICE        ice          `json:"ice"`
+	AutoRejoin *bool        `json:"autoRejoin"`
+	Loopback   bool         `json:"loopback"`
+	To         uint32       `json:"to"`
+	URL        string       `json:"url"`
+	Text       *string      `json:"text"`
+	Base64     *[]byte      `json:"base64"`
 
-// An ice is a STUN or TURN server as browsers have it: urls may be one string.
-type ice struct {
-	URLs       urls   `json:"urls"`
-	Username   string `json:"username"`
-	Credential string `json:"credential"`
-}
-
-type urls []string
-
-func (u *urls) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*u = urls{one}
-		return nil
-	}
-	return json.Unmarshal(b, (*[]string)(u))
+	joining context.Context // ends a join, when a leave or the end of the input follows
 }
 
 // An object is a line of output.
@@ -69,16 +56,18 @@ type object map[string]any
 
 // A driven peer is a group and those who steer it.
 type driven struct {
-	log *slog.Logger
+	log  *slog.Logger
+	stop context.CancelFunc // ends the joins that were read; owned by read
+
+	invitations sync.WaitGroup
 
 	wmu sync.Mutex
 	w   *json.Encoder
 
 	mu      sync.Mutex
-	group   *netflux.Group
-	joining context.CancelFunc // of the join under way
-	told    netflux.State      // the last one that was written
-	changed chan struct{}      // closed at the next one
+	group   *netflux.Group // set by work, which needs no lock to read it
+	told    netflux.State  // the last one that was written
+	changed chan struct{}  // closed at the next one
 }
 
 func peerCommand(ctx context.Context, e *env, args []string) error {
@@ -89,28 +78,33 @@ func peerCommand(ctx context.Context, e *env, args []string) error {
 	d.w.SetEscapeHTML(false)
 	d.emit(object{"event": "ready"})
 
-	lines := make(chan request)
+	lines := make(chan request, maxWaiting)
 	go d.read(ctx, e.stdin, lines)
-	err := d.work(ctx, lines)
+	d.work(ctx, lines)
+	if d.group == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	if d.group != nil {
-		err = errors.Join(err, d.group.Leave(ctx))
-	}
+	err := d.group.Leave(ctx)
+	d.invitations.Wait() // leaving has ended them
+	d.await(netflux.Left)
 	return err
 }
 
 // read reads the input. Status is answered at once, and leaving ends a join under way; all else is left to work.
 func (d *driven) read(ctx context.Context, r io.Reader, lines chan<- request) {
 	defer close(lines)
-	in := bufio.NewReader(r)
+	var joining context.Context
+	joining, d.stop = context.WithCancel(ctx)
+	defer func() { d.stop() }()
+	in := bufio.NewReaderSize(r, 64<<10)
 	for {
-		line, err := readLine(in)
+		line, err := readLine(in, maxLine)
 		if err == io.EOF {
-			d.cancelJoin()
 			return
 		}
-		var req request
+		req := request{joining: joining}
 		if err == nil && len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
@@ -119,13 +113,14 @@ func (d *driven) read(ctx context.Context, r io.Reader, lines chan<- request) {
 		}
 		switch {
 		case err != nil:
-			d.answer(request{}, nil, fmt.Errorf("malformed line: %w", err))
+			d.answer(req, nil, fmt.Errorf("malformed line: %w", err))
 			continue
 		case req.Cmd == "status":
 			d.answer(req, d.status(), nil)
 			continue
 		case req.Cmd == "leave":
-			d.cancelJoin()
+			d.stop()
+			joining, d.stop = context.WithCancel(ctx)
 		}
 		select {
 		case lines <- req:
@@ -135,39 +130,15 @@ func (d *driven) read(ctx context.Context, r io.Reader, lines chan<- request) {
 	}
 }
 
-var errLine = fmt.Errorf("longer than %d bytes", maxLine)
-
-// readLine reads a line. One that is too long is read to its end and dropped.
-func readLine(in *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := in.ReadSlice('\n')
-		if len(line)+len(part) <= maxLine {
-			line = append(line, part...)
-		} else {
-			line = append(line[:0], make([]byte, maxLine+1)...)[:maxLine+1]
-		}
-		switch {
-		case err == bufio.ErrBufferFull:
-			continue
-		case err != nil && len(line) == 0:
-			return nil, io.EOF
-		case len(line) > maxLine:
-			return nil, errLine
-		}
-		return line, nil
-	}
-}
-
 // work carries out commands one after the other.
-func (d *driven) work(ctx context.Context, lines <-chan request) error {
+func (d *driven) work(ctx context.Context, lines <-chan request) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case req, ok := <-lines:
 			if !ok {
-				return nil
+				return
 			}
 			d.answer(req, object{"event": "ok"}, d.do(ctx, req))
 		}
@@ -178,7 +149,7 @@ func (d *driven) work(ctx context.Context, lines <-chan request) error {
 func (d *driven) do(ctx context.Context, req request) error {
 	switch req.Cmd {
 	case "join":
-		return d.join(ctx, req)
+		return d.join(req)
 	case "send", "sendTo", "invite", "leave":
 	case "":
 		return errors.New("a command needs \"cmd\"")
@@ -187,14 +158,16 @@ func (d *driven) do(ctx context.Context, req request) error {
 	default:
 		return fmt.Errorf("unknown command %q", req.Cmd)
 	}
-	if d.group == nil {
-		return errors.New("join first")
-	}
-	if req.Cmd == "invite" {
-		go d.invite(ctx, req.URL)
+	switch {
+	case d.group == nil && req.Cmd == "leave":
 		return nil
-	}
-	if req.Cmd == "leave" {
+	case d.group == nil:
+		return errors.New("join first")
+	case req.Cmd == "invite":
+		g := d.group
+		d.invitations.Go(func() { d.invite(ctx, g, req.URL) })
+		return nil
+	case req.Cmd == "leave":
 		err := d.group.Leave(ctx)
 		d.await(netflux.Left)
 		return err
@@ -214,31 +187,30 @@ func (d *driven) do(ctx context.Context, req request) error {
 	return d.group.SendTo(ctx, req.To, kind, data)
 }
 
-func (d *driven) join(ctx context.Context, req request) error {
-	if d.group != nil && d.group.State() != netflux.Left {
-		return netflux.ErrInGroup
+func (d *driven) join(req request) error {
+	if d.group != nil {
+		if d.group.State() != netflux.Left {
+			return netflux.ErrInGroup
+		}
+		d.await(netflux.Left)
 	}
 	cfg := netflux.Config{
 		SignalingURL: req.Signaling,
+		ICEServers:   req.ICE.servers(),
 		Loopback:     req.Loopback,
 		NoRejoin:     req.AutoRejoin != nil && !*req.AutoRejoin,
 		OnEvent:      d.event,
 		Logger:       d.log,
 	}
-	for _, s := range req.ICE {
-		cfg.ICEServers = append(cfg.ICEServers, s.server())
-	}
 	key := netflux.NewKey()
 	if req.Key != nil {
 		key = *req.Key
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	g := netflux.New(cfg)
 	d.mu.Lock()
-	d.group, d.joining = g, cancel
+	d.group = g
 	d.mu.Unlock()
-	if err := g.Join(ctx, key); err != nil {
+	if err := g.Join(req.joining, key); err != nil {
 		if g.State() == netflux.Left {
 			d.await(netflux.Left)
 		}
@@ -249,8 +221,8 @@ func (d *driven) join(ctx context.Context, req request) error {
 }
 
 // invite invites a bot. Its joining is told like that of any member, its not doing so as an error.
-func (d *driven) invite(ctx context.Context, url string) {
-	if err := d.group.Invite(ctx, url); err != nil {
+func (d *driven) invite(ctx context.Context, g *netflux.Group, url string) {
+	if err := g.Invite(ctx, url); err != nil {
 		d.answer(request{}, nil, fmt.Errorf("invite %s: %w", url, err))
 	}
 }
@@ -265,19 +237,6 @@ func (d *driven) await(s netflux.State) {
 			return
 		}
 		<-changed
-	}
-}
-
-func (i ice) server() netflux.ICEServer {
-	return netflux.ICEServer{URLs: i.URLs, Username: i.Username, Credential: i.Credential}
-}
-
-// cancelJoin ends a join under way.
-func (d *driven) cancelJoin() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.joining != nil {
-		d.joining()
 	}
 }
 
@@ -304,7 +263,7 @@ func (d *driven) event(e netflux.Event) {
 		if e.Kind == netflux.Text {
 			o["text"] = string(e.Data)
 		} else {
-			o["base64"] = e.Data
+			o["base64"] = append([]byte{}, e.Data...) // never null
 		}
 		d.emit(o)
 	case netflux.MemberJoined:
@@ -332,7 +291,7 @@ func (d *driven) answer(req request, o object, err error) {
 	if err != nil {
 		o = object{"event": "error", "message": err.Error()}
 	}
-	if req.N != nil {
+	if req.N != nil && *req.N != "" { // "" stands for what is no number
 		o["n"] = *req.N
 	}
 	d.emit(o)

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/meshpair/meshpair/netflux"
+)
+
+// maxChatLine is how much of a line is sent and shown, in bytes.
+const maxChatLine = 8 << 10
+
+// maxPending is how many lines are read before there is a group to send them to.
+const maxPending = 100
+
+const chatHelp = `Usage: netflux chat [-key KEY] [-signaling URL] [flags]
+
+Sends the lines that you type to all who are in the group with the same key and the same signaling
+server, and shows what they say. Ctrl-C or the end of the input leaves. Without a key it
+makes one that nobody guesses. For example, each in a terminal of its own:
+
+  sigver                        # the signaling server (go run ./cmd/sigver)
+  netflux chat -key chat
+  netflux chat -key chat
+
+conformance/originals/chat.html, with the original library in a browser, takes part by the same key.
+`
+
+// A chat is a group and the terminal in front of it.
+type chat struct {
+	url, key string
+	made     bool // the key is new
+	group    *netflux.Group
+	left     chan struct{} // closed when that has been told
+
+	mu    sync.Mutex // guards the fields below, and the order of what is printed
+	out   io.Writer
+	names map[uint32]string // of members, this one included
+	self  uint32
+	in    bool // it has been in the group
+	down  bool // the signaling server is lost, and that has been told
+	over  bool // leaving has begun; all that follows from it goes without saying
+}
+
+func chatCommand(ctx context.Context, e *env, args []string) error {
+	c := &chat{out: e.stdout, names: make(map[uint32]string), left: make(chan struct{})}
+	var servers ice
+	var loopback bool
+	e.flags.StringVar(&c.key, "key", "", "`KEY` of the group; if it is left out, a new one is made and printed")
+	e.flags.StringVar(&c.url, "signaling", "ws://127.0.0.1:8000", "`URL` of the signaling server, ws:// or wss://")
+	e.flags.BoolVar(&loopback, "loopback", false, "use 127.0.0.1 only, for a group on one machine")
+	iceFlag(e.flags, &servers)
+	if err := e.parse(keyless(args), chatHelp); err != nil {
+		return err
+	}
+	c.group = netflux.New(netflux.Config{
+		SignalingURL: c.url, Loopback: loopback, ICEServers: servers.servers(), OnEvent: c.event, Logger: e.logger(),
+	})
+	if c.key == "" {
+		c.key, c.made = netflux.NewKey(), true
+	}
+	err := c.run(ctx, e.stdin)
+	switch {
+	case errors.Is(err, netflux.ErrKey):
+		fmt.Fprintf(e.stderr, "netflux chat: %v; choose another -key\n", err)
+		return errUsage
+	case errors.Is(err, netflux.ErrNoSignaling):
+		fmt.Fprintf(e.stderr, "netflux chat: -signaling must be ws://HOST:PORT or wss://HOST:PORT, not %q\n", c.url)
+		return errUsage
+	}
+	return err
+}
+
+// keyless has a flag -key without a value mean no key. A key that begins with - is written -key=KEY.
+func keyless(args []string) []string {
+	var all []string
+	for i, a := range args {
+		if (a == "-key" || a == "--key") && (i+1 == len(args) || strings.HasPrefix(args[i+1], "-")) {
+			a += "="
+		}
+		all = append(all, a)
+	}
+	return all
+}
+
+// run chats until the input or ctx ends.
+func (c *chat) run(ctx context.Context, stdin io.Reader) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	joined := make(chan error, 1)
+	go func() {
+		joined <- c.group.Join(ctx, c.key)
+		close(joined)
+	}()
+	lines := make(chan string)
+	go c.read(ctx, stdin, lines)
+	err := c.talk(ctx, lines, joined)
+	stop()
+	if failure, ok := <-joined; ok {
+		err = failure
+	}
+	var ended *netflux.JoinError // by ctx: as long as that lives, joining is tried again and again
+	if err != nil && !errors.As(err, &ended) {
+		return err
+	}
+	leaving, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := c.group.Leave(leaving); err != nil {
+		return fmt.Errorf("leaving: %w", err)
+	}
+	<-c.left // is told last
+	return nil
+}
+
+// read reads what is typed.
+func (c *chat) read(ctx context.Context, r io.Reader, lines chan<- string) {
+	defer close(lines)
+	in := bufio.NewReader(r)
+	for {
+		line, err := readLine(in, maxChatLine)
+		if err == io.EOF {
+			return
+		}
+		text := strings.TrimSuffix(strings.ToValidUTF8(string(line), "\uFFFD"), "\r")
+		switch {
+		case err != nil:
+			c.note("not sent: %v", err)
+			continue
+		case text == "":
+			continue
+		}
+		select {
+		case lines <- text:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// talk sends the lines, those that come before the group is joined when it is. It returns when the lines or ctx have
+// ended, or with the error of joining.
+func (c *chat) talk(ctx context.Context, lines <-chan string, joined <-chan error) error {
+	var pending []string
+	inside, ended := false, false
+	for {
+		in := lines
+		if ended || len(pending) == maxPending {
+			in = nil
+		}
+		select {
+		case <-ctx.Done():
+			if len(pending) > 0 {
+				c.note("%s not sent", count(len(pending), "line"))
+			}
+			return nil
+		case err := <-joined:
+			if err != nil {
+				return err
+			}
+			inside, joined = true, nil
+		case line, ok := <-in:
+			if ok {
+				pending = append(pending, line)
+			} else {
+				ended = true
+			}
+		}
+		if inside {
+			for _, line := range pending {
+				c.send(ctx, line)
+			}
+			pending = nil
+		}
+		switch {
+		case ended && len(pending) == 0:
+			return nil
+		case ended:
+			c.note("what you typed is sent as soon as the group is joined; Ctrl-C gives up")
+		}
+	}
+}
+
+func (c *chat) send(ctx context.Context, line string) {
+	err := c.group.Send(ctx, netflux.Text, []byte(line))
+	switch {
+	case errors.Is(err, netflux.ErrSlow):
+		c.note("%v", err)
+	case err != nil && ctx.Err() == nil:
+		c.note("not sent: %v", err)
+	case err == nil && len(c.group.Members()) < 2:
+		c.note("nobody else is here")
+	}
+}

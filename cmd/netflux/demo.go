@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/meshpair/meshpair/netflux"
+	"github.com/meshpair/meshpair/sigver"
+)
+
+// Limits on the time that the demo takes.
+const (
+	demoTime     = 15 * time.Second // to the moment when all leave
+	demoPatience = 10 * time.Second // until something that was sent has arrived
+)
+
+const demoHelp = `Usage: netflux demo [flags]
+
+Runs a signaling server and several members of a group in this process. They connect to each other
+by WebRTC data channels on 127.0.0.1, talk, and part, and you see how long each step takes.
+
+The exit status is 0 if all that was sent arrived unchanged and exactly once at everybody to whom
+it was sent. Otherwise, and when it is interrupted, it is 1, and a line says what is missing.
+`
+
+var demoNames = strings.Fields("Ada Ben Cleo Dan Eve Finn Gus Hana Ivo Jun Kim Lea Max Nia Oli Pia Quin Rosa Sam Tara")
+
+// A demo is a group whose members all are here.
+type demo struct {
+	show     *timeline
+	logger   *slog.Logger
+	patience time.Duration
+	bulk     int                                                  // how many bytes are many
+	meddle   func(to string, m netflux.Message) []netflux.Message // for tests, or nil: what arrives in place of a message
+
+	url, key string
+	actors   []*actor
+	channels int
+
+	mu      sync.Mutex // guards the fields below and those of the actors that say so
+	changed chan struct{}
+	ids     map[uint32]string
+	ledger  *ledger
+}
+
+// An actor is a member of the group.
+type actor struct {
+	name    string
+	group   *netflux.Group
+	out     bool                 // it has left
+	state   netflux.State        // the last that it was told; guarded by demo.mu
+	through uint32               // the first member that it saw; guarded by demo.mu
+	seen    int                  // members that it saw; guarded by demo.mu
+	gone    map[uint32]time.Time // when members left; guarded by demo.mu
+}
+
+var errInterrupted = errors.New("interrupted")
+
+func demoCommand(ctx context.Context, e *env, args []string) error {
+	return runDemo(ctx, e, args, &demo{patience: demoPatience, bulk: 4 << 20})
+}
+
+func runDemo(ctx context.Context, e *env, args []string, d *demo) error {
+	n := e.flags.Int("members", 5, "how many `members` the group has, 2 to 20")
+	if err := e.parse(args, demoHelp); err != nil {
+		return err
+	}
+	if *n < 2 || *n > len(demoNames) {
+		fmt.Fprintf(e.stderr, "netflux demo: -members must be from 2 to %d\n", len(demoNames))
+		return errUsage
+	}
+	d.show, d.logger, d.key = newTimeline(e.stdout), e.logger(), netflux.NewKey()
+	d.changed, d.ids, d.ledger = make(chan struct{}), make(map[uint32]string), newLedger()
+	playing, cancel := context.WithTimeoutCause(ctx, demoTime, fmt.Errorf("it took longer than %v", demoTime))
+	defer cancel()
+	err := d.play(playing, demoNames[:*n])
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
+
+// play shows all of the demo.
+func (d *demo) play(ctx context.Context, names []string) error {
+	fmt.Fprintf(d.show.w, "A signaling server and %d members in this process, over WebRTC data channels on 127.0.0.1.\n\n", len(names))
+	stopServer, err := d.serve()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		d.actors = append(d.actors, d.newActor(name))
+	}
+	err = d.acts(ctx, stopServer)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	err = errors.Join(err, d.part(), stopServer())
+	d.mu.Lock()
+	problems := d.ledger.problems()
+	switch {
+	case ctx.Err() != nil || len(problems) == 0 && err != nil:
+		d.summary("the demo did not come to its end")
+	case len(problems) > 0:
+		d.summary("NOT as they were sent")
+	default:
+		d.summary("all intact, each exactly once")
+	}
+	d.mu.Unlock()
+	return errors.Join(append(problems, err)...)
+}
+
+// acts are what happens between the start of the signaling server and the end.
+func (d *demo) acts(ctx context.Context, stopServer func() error) error {
+	if err := d.join(ctx); err != nil {
+		return err
+	}
+	if err := d.talk(ctx); err != nil {
+		return err
+	}
+	if err := stopServer(); err != nil {
+		return err
+	}
+	d.show.line("Sigver", "stops; the members need it no more")
+	if err := d.say(ctx, d.actors[1], "We go on without it."); err != nil {
+		return err
+	}
+	return d.leave(ctx)
+}
+
+// serve starts the signaling server and returns what stops it, once.
+func (d *demo) serve() (stop func() error, err error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	server := sigver.New(sigver.Config{Logger: d.logger})
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	d.url = "ws://" + l.Addr().String()
+	d.show.line("Sigver", "listens on %s", d.url)
+	return sync.OnceValue(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		err := server.Shutdown(ctx)
+		<-done
+		if err != nil {
+			return fmt.Errorf("the signaling server does not stop: %w", err)
+		}
+		return nil
+	}), nil
+}
+
+// join lets all members join, one after the other.
+func (d *demo) join(ctx context.Context) error {
+	for i, a := range d.actors {
+		began := time.Now()
+		if err := a.group.Join(ctx, d.key); err != nil {
+			return fmt.Errorf("%s cannot join: %w", a.name, err)
+		}
+		took := time.Since(began)
+		d.mu.Lock()
+		d.ids[a.group.ID()] = a.name
+		d.mu.Unlock()
+		if i == 0 {
+			d.show.line(a.name, "opens the group, joined in %s, id %08x", ms(took), a.group.ID())
+			continue
+		}
+		if err := d.wait(ctx, "until all see "+a.name, func() bool { return d.allSee(i) }); err != nil {
+			return err
+		}
+		d.mu.Lock()
+		through := d.ids[a.through]
+		d.mu.Unlock()
+		d.show.line(a.name, "joins through %s in %s, id %08x, %s", through, ms(took), a.group.ID(), count(len(a.group.Neighbors()), "channel"))
+	}
+	for _, a := range d.actors {
+		d.channels += len(a.group.Neighbors())
+	}
+	d.channels /= 2
+	return nil
+}
+
+// allSee reports whether the members so far all see n others. The lock is held.
+func (d *demo) allSee(n int) bool {
+	return !slices.ContainsFunc(d.actors[:n+1], func(a *actor) bool { return a.seen < n })
+}
+
+// leave lets the last member leave, and shows how fast the others notice.
+func (d *demo) leave(ctx context.Context) error {
+	a := d.actors[len(d.actors)-1]
+	rest := d.actors[:len(d.actors)-1]
+	id, began := a.group.ID(), time.Now()
+	a.out = true
+	if err := a.group.Leave(ctx); err != nil {
+		return fmt.Errorf("%s cannot leave: %w", a.name, err)
+	}
+	var last time.Time
+	err := d.wait(ctx, "until all notice that "+a.name+" has left", func() bool {
+		for _, b := range rest {
+			at, ok := b.gone[id]
+			if !ok {
+				return false
+			}
+			if at.After(last) {
+				last = at
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	d.show.line(a.name, "leaves; %s within %s", noticed(len(rest)), ms(last.Sub(began)))
+	return nil
+}
+
+// part has all leave who are still there.
+func (d *demo) part() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	began := time.Now()
+	errs := make(chan error)
+	for _, a := range d.actors {
+		go func() {
+			err := a.group.Leave(ctx)
+			if err != nil {
+				err = fmt.Errorf("%s cannot leave: %w", a.name, err)
+			}
+			errs <- err
+		}()
+	}
+	var all error
+	for range d.actors {
+		all = errors.Join(all, <-errs)
+	}
+	d.show.line("All", "have left, in %s", ms(time.Since(began)))
+	told := d.wait(context.Background(), "until all have been told everything", func() bool {
+		return !slices.ContainsFunc(d.actors, func(a *actor) bool { return a.state != netflux.Left })
+	})
+	return errors.Join(all, told)
+}
+
+func (d *demo) newActor(name string) *actor {
+	a := &actor{name: name, state: netflux.Left, gone: make(map[uint32]time.Time)}
+	a.group = netflux.New(netflux.Config{
+		SignalingURL: d.url, Loopback: true, Logger: d.logger.With("who", name), OnEvent: func(e netflux.Event) { d.event(a, e) },
+	})
+	return a
+}
+
+// event takes down what a member sees.
+func (d *demo) event(a *actor, e netflux.Event) {
+	now := time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch e := e.(type) {
+	case netflux.Message:
+		all := []netflux.Message{e}
+		if d.meddle != nil {
+			all = d.meddle(a.name, e)
+		}
+		for _, m := range all {
+			d.ledger.arrive(d.name(m.From), a.name, m, now)
+		}
+	case netflux.StateChanged:
+		a.state = e.State
+	case netflux.MemberJoined:
+		if a.seen++; a.seen == 1 {
+			a.through = e.ID
+		}
+	case netflux.MemberLeft:
+		a.gone[e.ID] = now
+	}
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+func (d *demo) name(id uint32) string {
+	if name := d.ids[id]; name != "" {
+		return name
+	}
+	return fmt.Sprintf("%08x", id)
+}
+
+// wait waits until a condition is fulfilled, which is called with the lock held.
+func (d *demo) wait(ctx context.Context, what string, ok func() bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, d.patience, fmt.Errorf("waited %v in vain %s", d.patience, what))
+	defer cancel()
+	for {
+		d.mu.Lock()
+		done, changed := ok(), d.changed
+		d.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// summary prints the last line. The lock is held.
+func (d *demo) summary(verdict string) {
+	l := d.ledger
+	fmt.Fprintf(d.show.w, "\n%s, %s; %s sent, %d of %d copies arrived (%s): %s.\n", count(len(d.actors), "member"),
+		count(d.channels, "channel"), count(l.sent, "message"), l.copies, l.owed, size(l.bytes), verdict)
+}

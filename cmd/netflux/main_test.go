@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"testing"
+)
+
+func runCommand(args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	status = run(context.Background(), args, strings.NewReader(""), &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+// Help that was asked for goes to standard output.
+func TestHelp(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		say  []string
+	}{
+		{[]string{"-h"}, []string{"Usage: netflux COMMAND", "demo", "chat", "peer", "version"}},
+		{[]string{"help"}, []string{"Usage: netflux COMMAND"}},
+		{[]string{"--help"}, []string{"Usage: netflux COMMAND"}},
+		{[]string{"demo", "-h"}, []string{"Usage: netflux demo", "-members", "-log", "exit status"}},
+		{[]string{"demo", "-members", "3", "--help"}, []string{"Usage: netflux demo"}},
+		{[]string{"chat", "-h"}, []string{"Usage: netflux chat", "-key KEY", "-signaling URL", "ws://127.0.0.1:8000", "-ice JSON", "-loopback", "-log"}},
+		{[]string{"peer", "-help"}, []string{"Usage: netflux peer", `"cmd":"join"`, "-log"}},
+	} {
+		status, out, errs := runCommand(test.args...)
+		if status != 0 || errs != "" {
+			t.Errorf("%v: status %d, %s", test.args, status, errs)
+		}
+		for _, text := range test.say {
+			if !strings.Contains(out, text) {
+				t.Errorf("%v: the help lacks %q:\n%s", test.args, text, out)
+			}
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for _, arg := range []string{"version", "-version", "--version"} {
+		if status, out, _ := runCommand(arg); status != 0 || !strings.HasPrefix(out, "netflux ") {
+			t.Errorf("%s: status %d, %q", arg, status, out)
+		}
+	}
+}
+
+// A wrong command line has status 2, and a few lines say what is wrong and where to look.
+func TestWrongUsage(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		say  string
+	}{
+		{nil, "Usage: netflux COMMAND"},
+		{[]string{"dance"}, `no command "dance"; netflux -h lists them`},
+		{[]string{"-x"}, "netflux -h"},
+		{[]string{"demo", "-x"}, "netflux demo -h"},
+		{[]string{"demo", "more"}, `unexpected argument "more"; -h lists the flags`},
+		{[]string{"demo", "-members", "1"}, "-members must be from 2 to 20"},
+		{[]string{"demo", "-members", "21"}, "-members must be from 2 to 20"},
+		{[]string{"demo", "-members", "many"}, "-members"},
+		{[]string{"peer", "-log", "loud"}, "-log"},
+		{[]string{"peer", "join"}, `unexpected argument "join"`},
+		{[]string{"chat", "hello"}, `unexpected argument "hello"`},
+		{[]string{"chat", "-key", "what?"}, "choose another -key"},
+		{[]string{"chat", "-key", "k", "-signaling", "127.0.0.1:8000"}, "-signaling must be ws://HOST:PORT"},
+		{[]string{"chat", "-ice", "stun:127.0.0.1"}, "want a list such as"},
+		{[]string{"chat", "-ice", `[{"username":"u"}]`}, `each server needs "urls"`},
+		{[]string{"chat", "-ice", `[{"urls":["stun:127.0.0.1","bogus"]}]`}, `"bogus" is not a URL such as stun:HOST:PORT`},
+	} {
+		status, out, errs := runCommand(test.args...)
+		if status != 2 || out != "" || !strings.Contains(errs, test.say) || strings.Count(errs, "\n") > 9 {
+			t.Errorf("%v: status %d, printed %q and said %q, want %s in it", test.args, status, out, errs, test.say)
+		}
+	}
+}
+
+func TestReadLine(t *testing.T) {
+	const limit = 10
+	long := strings.Repeat("x", limit)
+	input := "a\n\n" + long + "\n" + long + "y\n" + strings.Repeat(long, 2000) + "\nend"
+	var got []string
+	in := bufio.NewReader(strings.NewReader(input))
+	for {
+		line, err := readLine(in, limit)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			line = []byte("error")
+		}
+		got = append(got, string(line))
+	}
+	want := []string{"a", "", long, "error", "error", "end"}
+	if strings.Join(got, "|") != strings.Join(want, "|") {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
