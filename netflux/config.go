@@ -2,6 +2,7 @@ package netflux
 
 import (
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -110,6 +111,13 @@ func (c Config) core(rand func() uint32) mesh.Config {
 		MaxPartial:    c.MaxPartial,
 		MaxPartialAll: c.MaxPartialAll,
 	}
+}
+
+func (c Config) checkICE() error {
+	if err := c.rtc().Check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrICEServer, err)
+	}
+	return nil
 }
 
 func (c Config) rtc() rtc.Config {

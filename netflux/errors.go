@@ -10,6 +10,7 @@ import (
 // Errors of [Group.Join].
 var (
 	ErrNoSignaling = errors.New("netflux: no signaling server: set Config.SignalingURL to ws://HOST:PORT or wss://HOST:PORT")
+	ErrICEServer   = errors.New("netflux: one of Config.ICEServers cannot be used")
 	ErrKey         = errors.New("netflux: a key cannot be used")
 	ErrInGroup     = errors.New("netflux: already in a group: call Leave first")
 )

@@ -62,11 +62,14 @@ func New(cfg Config) *Group {
 //
 // A key has 1 to 512 bytes, in the form in which it stands in a URL; [NewKey] makes one. As long as the signaling server
 // cannot be reached Join tries again, unless [Config].NoRejoin is set, until ctx ends; ctx has no influence later. It
-// fails with ErrNoSignaling, ErrKey, ErrInGroup or a *[JoinError]; the group is left then.
+// fails with ErrNoSignaling, ErrICEServer, ErrKey, ErrInGroup or a *[JoinError]; the group is left then.
 func (g *Group) Join(ctx context.Context, key string) error {
 	path, err := escapeKey(key)
 	if err == nil {
 		_, err = g.cfg.signalingURL(path)
+	}
+	if err == nil {
+		err = g.cfg.checkICE()
 	}
 	if err != nil {
 		return err

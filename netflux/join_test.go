@@ -32,7 +32,11 @@ func TestJoinErrors(t *testing.T) {
 			t.Errorf("%s: %v, %v", c.name, err, p.State())
 		}
 	}
-	p := newPeer(t, netflux.Config{SignalingURL: startSignaling(t)})
+	p := newPeer(t, netflux.Config{SignalingURL: "ws://127.0.0.1:1", ICEServers: []netflux.ICEServer{{URLs: []string{"bogus"}}}})
+	if err := p.Join(ctx, "key"); !errors.Is(err, netflux.ErrICEServer) || !strings.Contains(err.Error(), "bogus") {
+		t.Error(err)
+	}
+	p = newPeer(t, netflux.Config{SignalingURL: startSignaling(t)})
 	p.join("key")
 	if err := p.Join(ctx, "other"); !errors.Is(err, netflux.ErrInGroup) {
 		t.Error(err)

@@ -1,9 +1,12 @@
 package rtc
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/pion/stun"
 	"github.com/pion/transport/v2"
 )
 
@@ -103,3 +106,22 @@ func (c Config) withDefaults() Config {
 
 // window returns the receive window in bytes. A message larger than it would stall the connection for ever.
 func (c Config) window() int { return max(minWindow, 4*c.MaxMessage) }
+
+// Check returns an error that says which of the ICEServers cannot be used, and why; nil if all can.
+func (c Config) Check() error {
+	for _, s := range c.ICEServers {
+		if len(s.URLs) == 0 {
+			return errors.New("rtc: an ICE server without a URL")
+		}
+		for _, u := range s.URLs {
+			uri, err := stun.ParseURI(u)
+			if err != nil {
+				return fmt.Errorf("rtc: ICE server %q: %w", u, err)
+			}
+			if turn := uri.Scheme == stun.SchemeTypeTURN || uri.Scheme == stun.SchemeTypeTURNS; turn && (s.Username == "" || s.Credential == "") {
+				return fmt.Errorf("rtc: ICE server %q needs a username and a credential", u)
+			}
+		}
+	}
+	return nil
+}

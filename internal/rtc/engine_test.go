@@ -117,3 +117,21 @@ func TestLogger(t *testing.T) {
 		}
 	}
 }
+
+func TestCheck(t *testing.T) {
+	good := Config{ICEServers: []ICEServer{
+		{URLs: []string{"stun:127.0.0.1:3478", "stun:[::1]"}},
+		{URLs: []string{"turn:127.0.0.1:3478?transport=udp", "turns:h?transport=tcp"}, Username: "u", Credential: "c"},
+	}}
+	if err := good.Check(); err != nil {
+		t.Error(err)
+	}
+	for _, s := range []ICEServer{
+		{}, {URLs: []string{"bogus"}}, {URLs: []string{"http://127.0.0.1"}}, {URLs: []string{"stun:"}},
+		{URLs: []string{"turn:127.0.0.1"}}, {URLs: []string{"turn:127.0.0.1"}, Username: "u"},
+	} {
+		if err := (Config{ICEServers: []ICEServer{s}}).Check(); err == nil {
+			t.Errorf("%+v is accepted", s)
+		}
+	}
+}
