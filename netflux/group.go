@@ -58,7 +58,8 @@ func New(cfg Config) *Group {
 }
 
 // Join enters the group with this key, which is made if there is none, and returns nil when it is [Joined]: signaling
-// counts this peer as a member, and to each other member there is a channel, or building one was given up.
+// counts this peer as a member, and to each other member there is a channel, or building one was given up. The others
+// may hear of it a moment later: who is to be sent something is known from MemberJoined.
 //
 // A key has 1 to 512 bytes, in the form in which it stands in a URL; [NewKey] makes one. As long as the signaling server
 // cannot be reached Join tries again, unless [Config].NoRejoin is set, until ctx ends; ctx has no influence later. It
