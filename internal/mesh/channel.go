@@ -35,6 +35,7 @@ type channel struct {
 	opened     bool
 	member     *member  // set once it is initialised
 	old        *channel // that this one replaces; it is closed when something has come over this one (CHN-25)
+	listed     uint64   // how many members had been announced when initPing was sent
 	invitation bool     // it was dialled for an invitation
 	token      uint64   // of the invitation, until its outcome has been told
 	closing    bool     // closed by this end; kept only when leaving
@@ -115,6 +116,7 @@ func (c *Core) opened(in Opened) {
 		c.adopt(ch, ch.to.id)
 		return
 	case withJoining: // CHN-12
+		ch.listed = c.arrivals
 		c.queue(ch, (&wire.Channel{Kind: wire.ChannelInitPing, InitPing: wire.ChannelData{
 			GroupID: c.groupID, SenderID: c.id, Members: c.Members(), Key: c.key}}).Append(nil))
 	}
@@ -234,6 +236,9 @@ func (c *Core) initPong(ch *channel, id uint32) error {
 		return fmt.Errorf("member %d", id)
 	}
 	c.adopt(ch, id)
+	if ch.member != nil { // who came since initPing was not in its list
+		c.introduceTo(ch.member, c.arrivedSince(ch.listed))
+	}
 	return nil
 }
 

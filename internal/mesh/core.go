@@ -13,7 +13,7 @@ const (
 	MaxMissed          = 3                 // ticks without a sign of a member with a channel (CHN-19)
 	MaxMissedDistant   = 4                 // ticks without a heartbeat of a member without (MSH-13)
 	MembersInterval    = 20 * time.Second  // between two lists for the antecedent (MSH-11)
-	GossipDelay        = 2 * time.Second   // from the last of several joins to a list for those who joined (MSH-11)
+	GossipDelay        = 2 * time.Second   // from the last of several joins to telling them of each other (MSH-11)
 	FreshTime          = 16 * time.Second  // for how long a member counts as one who has just joined (MSH-11)
 	ResponseTimeout    = 2 * time.Second   // for the answer to a connection request (BLD-7)
 	ConnectTimeout     = 14 * time.Second  // from there to an initialised channel (BLD-16)
@@ -108,6 +108,7 @@ type Core struct {
 	channels map[Link]*channel
 	members  map[uint32]*member
 	order    []*member // all of members, in the order in which they were heard of
+	arrivals uint64    // members that have ever been announced
 	attempts map[uint32]*attempt
 	builds   map[uint32]*channel // by the id under which its data channel messages go
 	wave     *wave               // the connections that joining waits for; nil: none

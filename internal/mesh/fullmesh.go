@@ -18,6 +18,7 @@ type member struct {
 	id        uint32
 	announced bool          // the user knows of it
 	since     time.Duration // when it was announced
+	arrival   uint64        // the how manieth to be announced it is
 	ch        *channel      // nil: distant
 	adjacent  []uint32      // those that a distant member has channels with, by its own word
 	via       *channel      // on which a distant member was heard last
@@ -62,6 +63,8 @@ func (c *Core) announce(m *member) {
 	}
 	m.announced = true
 	m.since = c.now
+	c.arrivals++
+	m.arrival = c.arrivals
 	c.emit(Joined{m.id})
 	if len(c.fresh()) > 1 {
 		c.gossip.stop()
@@ -81,14 +84,39 @@ func (c *Core) fresh() []*member {
 	return all
 }
 
-// introduce sends those who joined at about the same time the list of all, so that they need not wait for the members
+// introduce tells those who joined at about the same time of each other, so that they need not wait for the members
 // round (MSH-11).
 func (c *Core) introduce() {
-	for _, m := range c.fresh() {
+	fresh := c.fresh()
+	for _, m := range fresh {
 		if m.ch != nil {
-			c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshMembers, Members: c.Members()})
+			c.introduceTo(m, fresh)
 		}
 	}
+}
+
+// introduceTo tells a member of others.
+func (c *Core) introduceTo(m *member, others []*member) {
+	ids := []uint32{c.id}
+	for _, o := range others {
+		if o != m {
+			ids = append(ids, o.id)
+		}
+	}
+	if len(ids) > 1 {
+		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshMembers, Members: ids})
+	}
+}
+
+// arrivedSince returns the members that were announced after the first n.
+func (c *Core) arrivedSince(n uint64) []*member {
+	var all []*member
+	for _, m := range c.order {
+		if m.announced && m.arrival > n {
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 // adopt makes an initialised channel that of a member (MSH-3).
