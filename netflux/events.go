@@ -128,10 +128,10 @@ type mailbox struct {
 	limit  int
 
 	mu    sync.Mutex
-	room  sync.Cond
 	queue []Event
 	size  int
-	busy  bool // somebody calls handle
+	busy  bool          // somebody calls handle
+	room  chan struct{} // closed when there is room again; nil if nobody waits for that
 }
 
 // put appends an event; it never waits.
@@ -176,8 +176,9 @@ func (b *mailbox) work(n int) bool {
 		b.handle(e)
 		b.mu.Lock()
 		b.size -= cost(e)
-		if b.size < b.limit {
-			b.room.Broadcast()
+		if b.size < b.limit && b.room != nil {
+			close(b.room)
+			b.room = nil
 		}
 		b.mu.Unlock()
 	}
@@ -191,18 +192,15 @@ func (b *mailbox) work(n int) bool {
 	return false
 }
 
-// full reports whether more waits than should.
-func (b *mailbox) full() bool {
+// full returns nil, or a channel that is closed when there is room, if more waits than should.
+func (b *mailbox) full() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.size >= b.limit
-}
-
-// wait waits until there is room.
-func (b *mailbox) wait() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for b.size >= b.limit {
-		b.room.Wait()
+	if b.size < b.limit {
+		return nil
 	}
+	if b.room == nil {
+		b.room = make(chan struct{})
+	}
+	return b.room
 }

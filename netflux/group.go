@@ -49,7 +49,6 @@ func New(cfg Config) *Group {
 	}
 	close(g.left)
 	g.mail.handle, g.mail.limit = cfg.OnEvent, cfg.ReceiveBuffer
-	g.mail.room.L = &g.mail.mu
 	var seed [32]byte
 	crand.Read(seed[:]) // never fails
 	source := rand.NewChaCha8(seed)
@@ -117,9 +116,15 @@ func (g *Group) Leave(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	g.step(mesh.Leave{}) // once more: at once
-	<-left
+	select {
+	case <-left:
+	case <-time.After(abortTimeout): // OnEvent does not return
+	}
 	return ctx.Err()
 }
+
+// abortTimeout is how long links are waited for that were told to end at once.
+const abortTimeout = time.Second
 
 // Send sends a message to all members, which are those of this moment. Data may be used again when it returns.
 //

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
@@ -256,4 +258,49 @@ func TestNothingLeft(t *testing.T) {
 			t.Fatalf("left behind:\n%s", left)
 		}
 	}
+}
+
+// TestTLS joins through a signaling server with a certificate.
+func TestTLS(t *testing.T) {
+	s := sigver.New(sigver.Config{Logger: slog.New(slog.DiscardHandler)})
+	server := httptest.NewUnstartedServer(s)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	t.Cleanup(func() {
+		s.Shutdown(context.Background())
+		server.Close()
+	})
+	url := "wss" + strings.TrimPrefix(server.URL, "https")
+	p := newPeer(t, netflux.Config{SignalingURL: url, TLS: server.Client().Transport.(*http.Transport).TLSClientConfig})
+	p.join("key")
+	stranger := newPeer(t, netflux.Config{SignalingURL: url, NoRejoin: true})
+	if err := stranger.Join(t.Context(), "key"); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("a server with an unknown certificate: %v", err)
+	}
+}
+
+// TestLeaveBlocked lets a group be left while OnEvent does not return and messages wait for it.
+func TestLeaveBlocked(t *testing.T) {
+	url := startSignaling(t)
+	a := newPeer(t, netflux.Config{SignalingURL: url})
+	a.join("key")
+	b, release := blockedPeer(t, netflux.Config{SignalingURL: url, LeaveTimeout: 200 * time.Millisecond}, "key")
+	id := b.ID()
+	a.wait("joining", func(e []netflux.Event) bool { return told(e, netflux.MemberJoined{ID: id}) })
+	for a.TrySend(netflux.Binary, make([]byte, 1<<20)) == nil {
+	}
+	// The goroutine that is in OnEvent cannot end, and may be one that Leave waits for; all else ends.
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := b.Leave(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) || b.State() != netflux.Left {
+		t.Errorf("%v, %v", err, b.State())
+	}
+	a.wait("leaving", func(e []netflux.Event) bool {
+		return slices.ContainsFunc(e, func(e netflux.Event) bool { l, ok := e.(netflux.MemberLeft); return ok && l.ID == id })
+	})
+	release()
+	if err := b.Leave(t.Context()); err != nil {
+		t.Error(err)
+	}
+	b.join("key")
 }

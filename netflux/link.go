@@ -15,26 +15,42 @@ import (
 // errWait says that a link does not take a message at once.
 var errWait = errors.New("netflux: the link is busy")
 
-// received hands a message to the core. When more events wait than should, it waits, and so does the peer in the end.
-func (g *Group) received(id mesh.Link, data []byte) {
+// received hands a message to the core. When more events wait than should, it waits, and so does the peer in the end,
+// unless the link is closed.
+func (g *Group) received(id mesh.Link, data []byte, closed <-chan struct{}) {
 	g.mu.Lock()
 	g.run(g.core.Step(g.now(), mesh.Received{Link: id, Data: data}))
 	g.unlock(true)
-	if g.mail.full() {
+	for room := g.mail.full(); room != nil; room = g.mail.full() {
 		g.step(mesh.Stalled{Link: id, On: true})
-		g.mail.wait()
+		select {
+		case <-room:
+		case <-closed:
+			return
+		}
 		g.step(mesh.Stalled{Link: id})
 	}
 }
 
+// A closing lets those who wait know that the core has closed a link.
+type closing struct {
+	done chan struct{}
+	once *sync.Once
+}
+
+func newClosing() closing { return closing{make(chan struct{}), new(sync.Once)} }
+
+func (c closing) close() { c.once.Do(func() { close(c.done) }) }
+
 // A dataChannel is a link by WebRTC (CHN-6).
 type dataChannel struct {
-	g     *Group
-	id    mesh.Link
-	offer bool
-	label string
-	ctx   context.Context // until it is closed
-	end   context.CancelFunc
+	g      *Group
+	id     mesh.Link
+	offer  bool
+	label  string
+	ctx    context.Context // until it is aborted
+	end    context.CancelFunc
+	closed closing
 
 	mu    sync.Mutex // guards the fields below
 	conn  *rtc.Conn  // nil as long as it is being made
@@ -48,7 +64,7 @@ func newOffer(g *Group, id mesh.Link, label string) *dataChannel {
 }
 
 func newAnswer(g *Group, id mesh.Link) *dataChannel {
-	l := &dataChannel{g: g, id: id}
+	l := &dataChannel{g: g, id: id, closed: newClosing()}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	return l
 }
@@ -102,7 +118,7 @@ func (l *dataChannel) receive() error {
 		case err != nil:
 			return err
 		case kind == rtc.Binary: // WIR-1: text is not for members
-			l.g.received(l.id, data)
+			l.g.received(l.id, data, l.closed.done)
 		}
 	}
 }
@@ -161,6 +177,7 @@ func (l *dataChannel) trySend(b []byte) error {
 func (l *dataChannel) send(b []byte) error { return l.conn.Send(l.ctx, rtc.Binary, b) }
 
 func (l *dataChannel) close(abort bool) {
+	l.closed.close()
 	l.mu.Lock()
 	conn := l.conn
 	l.mu.Unlock()
@@ -181,18 +198,19 @@ func (l *dataChannel) close(abort bool) {
 
 // A webSocket is a link to the signaling server, or to a member that listens.
 type webSocket struct {
-	g   *Group
-	id  mesh.Link
-	url string
-	ctx context.Context // until it is closed
-	end context.CancelFunc
+	g      *Group
+	id     mesh.Link
+	url    string
+	ctx    context.Context // until it is closed before it was open
+	end    context.CancelFunc
+	closed closing
 
 	mu   sync.Mutex
 	conn *ws.Conn // nil as long as it is being made
 }
 
 func newWebSocketLink(g *Group, id mesh.Link, url string) *webSocket {
-	l := &webSocket{g: g, id: id, url: url}
+	l := &webSocket{g: g, id: id, url: url, closed: newClosing()}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	return l
 }
@@ -232,7 +250,7 @@ func (l *webSocket) receive() error {
 			return err
 		}
 		if kind == ws.Binary { // WIR-1
-			l.g.received(l.id, data)
+			l.g.received(l.id, data, l.closed.done)
 		}
 	}
 }
@@ -254,6 +272,7 @@ func (l *webSocket) trySend(b []byte) error {
 func (l *webSocket) send(b []byte) error { return l.conn.Write(ws.Binary, b) }
 
 func (l *webSocket) close(abort bool) {
+	l.closed.close()
 	l.mu.Lock()
 	conn := l.conn
 	l.mu.Unlock()

@@ -179,6 +179,9 @@ func (c *Core) maybeLeft() {
 // becomeLeft is entered when nothing is left of the group (STA-17).
 func (c *Core) becomeLeft() {
 	c.leaveTime.stop()
+	if c.sig.closing {
+		c.emit(Close{c.sig.link, true})
+	}
 	c.dropAll()
 	c.id, c.groupID, c.key = 0, 0, ""
 	c.sig = signalingLink{state: SignalingClosed}
