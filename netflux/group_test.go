@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -74,7 +75,7 @@ func newPeer(t testing.TB, cfg netflux.Config) *peer {
 
 func (p *peer) join(key string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 60*time.Second)
 	defer cancel()
 	if err := p.Join(ctx, key); err != nil {
 		p.t.Fatal(err)
@@ -84,7 +85,7 @@ func (p *peer) join(key string) {
 // wait waits until the events so far fulfil a condition, and returns them.
 func (p *peer) wait(what string, ok func([]netflux.Event) bool) []netflux.Event {
 	p.t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(60 * time.Second)
 	for {
 		p.mu.Lock()
 		events, changed := slices.Clone(p.events), p.changed
@@ -95,7 +96,7 @@ func (p *peer) wait(what string, ok func([]netflux.Event) bool) []netflux.Event 
 		select {
 		case <-changed:
 		case <-timeout:
-			p.t.Fatalf("no %s among %d events; %.2000s", what, len(events), fmt.Sprint(events))
+			p.t.Fatalf("no %s among %d events; %.2000s", what, len(events), brief(events))
 		}
 	}
 }
@@ -163,4 +164,17 @@ func TestGroup(t *testing.T) {
 		}
 		p.messages(n)
 	}
+}
+
+// brief describes events without the data of messages.
+func brief(events []netflux.Event) string {
+	var b strings.Builder
+	for _, e := range events {
+		if m, ok := e.(netflux.Message); ok {
+			fmt.Fprintf(&b, "%d bytes of %v from %d; ", len(m.Data), m.Kind, m.From)
+		} else {
+			fmt.Fprintf(&b, "%T%v; ", e, e)
+		}
+	}
+	return b.String()
 }

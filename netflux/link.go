@@ -5,12 +5,16 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/meshpair/meshpair/internal/mesh"
 	"github.com/meshpair/meshpair/internal/rtc"
 	"github.com/meshpair/meshpair/internal/wire"
 	"github.com/meshpair/meshpair/internal/ws"
 )
+
+// closeTimeout is how long a link that is closed may take for a message that is being sent.
+const closeTimeout = 5 * time.Second
 
 // errWait says that a link does not take a message at once.
 var errWait = errors.New("netflux: the link is busy")
@@ -32,15 +36,44 @@ func (g *Group) received(id mesh.Link, data []byte, closed <-chan struct{}) {
 	}
 }
 
-// A closing lets those who wait know that the core has closed a link.
+// A closing is the way in which a link is closed.
 type closing struct {
-	done chan struct{}
+	done chan struct{} // closed when the core has closed the link
 	once *sync.Once
+	turn chan struct{} // of capacity 1; held while a message is sent
 }
 
-func newClosing() closing { return closing{make(chan struct{}), new(sync.Once)} }
+func newClosing() closing {
+	return closing{make(chan struct{}), new(sync.Once), make(chan struct{}, 1)}
+}
 
-func (c closing) close() { c.once.Do(func() { close(c.done) }) }
+// sending calls f, which sends a message, such that the link is not closed before.
+func (c closing) sending(f func() error) error {
+	c.turn <- struct{}{}
+	defer func() { <-c.turn }()
+	return f()
+}
+
+// close closes a link: at once by abort, or by bye when what is being sent has been taken, for which it has some time.
+// It does not wait.
+func (c closing) close(aborted bool, timeout time.Duration, bye, abort func()) {
+	c.once.Do(func() { close(c.done) })
+	if aborted {
+		go abort()
+		return
+	}
+	go func() {
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		select {
+		case c.turn <- struct{}{}:
+			bye()
+			<-c.turn
+		case <-timer.C:
+			abort()
+		}
+	}()
+}
 
 // A dataChannel is a link by WebRTC (CHN-6).
 type dataChannel struct {
@@ -167,33 +200,35 @@ func (l *dataChannel) signal(s rtc.Signal) {
 }
 
 func (l *dataChannel) trySend(b []byte) error {
-	err := l.conn.TrySend(rtc.Binary, b)
-	if errors.Is(err, rtc.ErrFull) {
-		return errWait
-	}
-	return err
+	return l.closed.sending(func() error {
+		err := l.conn.TrySend(rtc.Binary, b)
+		if errors.Is(err, rtc.ErrFull) {
+			return errWait
+		}
+		return err
+	})
 }
 
-func (l *dataChannel) send(b []byte) error { return l.conn.Send(l.ctx, rtc.Binary, b) }
+func (l *dataChannel) send(b []byte) error {
+	return l.closed.sending(func() error { return l.conn.Send(l.ctx, rtc.Binary, b) })
+}
 
 func (l *dataChannel) close(abort bool) {
-	l.closed.close()
 	l.mu.Lock()
 	conn := l.conn
 	l.mu.Unlock()
 	if conn == nil || abort {
 		l.end() // which ends opening, if it is still under way
 	}
-	if conn == nil {
-		return
-	}
-	go func() {
-		if abort {
-			conn.Abort()
-		} else {
+	l.closed.close(abort, closeTimeout, func() {
+		if conn != nil {
 			conn.Close()
 		}
-	}()
+	}, func() {
+		if conn != nil {
+			conn.Abort()
+		}
+	})
 }
 
 // A webSocket is a link to the signaling server, or to a member that listens.
@@ -258,33 +293,37 @@ func (l *webSocket) receive() error {
 func (l *webSocket) remote(mesh.Remote) {}
 
 func (l *webSocket) trySend(b []byte) error {
-	switch err := l.conn.Post(ws.Binary, b); {
-	case err == nil:
-		l.conn.Flush()
-		return nil
-	case errors.Is(err, ws.ErrQueueFull):
-		return errWait
-	default:
-		return err
-	}
+	return l.closed.sending(func() error {
+		switch err := l.conn.Post(ws.Binary, b); {
+		case err == nil:
+			l.conn.Flush()
+			return nil
+		case errors.Is(err, ws.ErrQueueFull):
+			return errWait
+		default:
+			return err
+		}
+	})
 }
 
-func (l *webSocket) send(b []byte) error { return l.conn.Write(ws.Binary, b) }
+func (l *webSocket) send(b []byte) error {
+	return l.closed.sending(func() error { return l.conn.Write(ws.Binary, b) })
+}
 
 func (l *webSocket) close(abort bool) {
-	l.closed.close()
 	l.mu.Lock()
 	conn := l.conn
 	l.mu.Unlock()
 	if conn == nil {
 		l.end()
-		return
 	}
-	go func() {
-		if abort {
-			conn.Abort()
-		} else {
+	l.closed.close(abort, closeTimeout, func() {
+		if conn != nil {
 			conn.Close(ws.CloseNormal, "") // SIG-39, CHN-21
 		}
-	}()
+	}, func() {
+		if conn != nil {
+			conn.Abort()
+		}
+	})
 }

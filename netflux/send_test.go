@@ -43,9 +43,9 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// TestManyBigMessages sends 64 messages of 1 MiB in a row (MSG-6).
+// TestManyBigMessages sends messages of 1 MiB in a row, more than fit any buffer (MSG-6).
 func TestManyBigMessages(t *testing.T) {
-	const n = 64
+	const n = 20
 	all := groupOf(t, 3, netflux.Config{})
 	go func() {
 		data := make([]byte, 1<<20)
