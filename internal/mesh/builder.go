@@ -96,11 +96,14 @@ func (c *Core) requested(from address, content []byte) {
 		return
 	}
 	old := c.attempts[from.id]
-	if old != nil && old.asked && from.id >= c.id { // BLD-8: of two who ask each other the lower id wins
+	if old != nil && from.id >= c.id { // BLD-8: of two who ask each other the lower id wins
 		return
 	}
 	ok := from.signaling
-	if !from.signaling {
+	switch {
+	case old == nil && len(c.attempts) >= MaxAttempts: // BLD-6
+		ok = false
+	case !from.signaling:
 		var r wire.ConnectionRequest
 		if err := r.Decode(content); err != nil {
 			c.emit(Note{Text: "connection request denied", ID: from.id, Err: err})

@@ -37,6 +37,8 @@ const (
 	MinID     = 1 << 31 // the least member id
 	MaxKey    = 512     // bytes of a key
 
+	// MaxAttempts is how many channels may be in the making at a time before further requests are denied.
+	MaxAttempts = 256
 	// MaxRelayed is how many bytes may wait on one link that others have sent through us.
 	MaxRelayed = 1 << 20
 )

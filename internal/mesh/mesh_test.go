@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/meshpair/meshpair/internal/wire"
 )
 
 // full reports whether nodes form one full mesh and all are members.
@@ -206,5 +209,30 @@ func TestDeathDuringJoin(t *testing.T) {
 			}
 			t.Logf("join to %d, silent %v: %d deaths", size, silent, count)
 		}
+	}
+}
+
+// TestMaxAttempts lets strangers ask for more channels than a member makes at a time (BLD-6).
+func TestMaxAttempts(t *testing.T) {
+	s := newSim(t, 4)
+	a := s.group(1, Config{})[0]
+	denied := 0
+	s.trace = func(from, to, what string) {
+		if strings.Contains(what, "connectionResponse false") {
+			denied++
+		}
+	}
+	request := (&wire.ChannelBuilder{Kind: wire.ChannelBuilderConnectionRequest, ConnectionRequest: []byte{}}).Append(nil)
+	for id := range uint32(MaxAttempts + 10) {
+		m := wire.Message{ServiceID: wire.ServiceChannelBuilder, Content: request}
+		a.step(Received{a.core.sig.link, (&wire.Signaling{Kind: wire.SignalingContent,
+			Content: wire.Content{SenderID: id + 1, Data: m.Append(nil)}}).Append(nil)})
+	}
+	if len(a.core.attempts) != MaxAttempts || denied != 10 {
+		t.Errorf("%d attempts, %d denied", len(a.core.attempts), denied)
+	}
+	s.run(ConnectTimeout)
+	if len(a.core.attempts) != 0 {
+		t.Errorf("%d attempts are left", len(a.core.attempts))
 	}
 }
