@@ -20,12 +20,12 @@ const closeTimeout = 5 * time.Second
 var errWait = errors.New("netflux: the link is busy")
 
 // received hands a message to the core. When more events wait than should, it waits, and so does the peer in the end,
-// unless the link is closed.
+// unless the link is closed. With a nil closed it does not wait.
 func (g *Group) received(id mesh.Link, data []byte, closed <-chan struct{}) {
 	g.mu.Lock()
 	g.run(g.core.Step(g.now(), mesh.Received{Link: id, Data: data}))
 	g.unlock(true)
-	for room := g.mail.full(); room != nil; room = g.mail.full() {
+	for room := g.mail.full(); room != nil && closed != nil; room = g.mail.full() {
 		g.step(mesh.Stalled{Link: id, On: true})
 		select {
 		case <-room:
@@ -233,12 +233,13 @@ func (l *dataChannel) close(abort bool) {
 
 // A webSocket is a link to the signaling server, or to a member that listens.
 type webSocket struct {
-	g      *Group
-	id     mesh.Link
-	url    string
-	ctx    context.Context // until it is closed before it was open
-	end    context.CancelFunc
-	closed closing
+	signaling bool // which brings nothing that is for the user, and must not fall silent
+	g         *Group
+	id        mesh.Link
+	url       string
+	ctx       context.Context // until it is closed before it was open
+	end       context.CancelFunc
+	closed    closing
 
 	mu   sync.Mutex
 	conn *ws.Conn // nil as long as it is being made
@@ -252,7 +253,9 @@ func newWebSocketLink(g *Group, id mesh.Link, url string) *webSocket {
 
 func newSignalingLink(g *Group, id mesh.Link) *webSocket {
 	u, _ := g.cfg.signalingURL(g.path) // Join has checked it
-	return newWebSocketLink(g, id, u)
+	l := newWebSocketLink(g, id, u)
+	l.signaling = true
+	return l
 }
 
 // serve is the life of the link.
@@ -284,7 +287,11 @@ func (l *webSocket) receive() error {
 		if err != nil {
 			return err
 		}
-		if kind == ws.Binary { // WIR-1
+		switch {
+		case kind != ws.Binary: // WIR-1
+		case l.signaling:
+			l.g.received(l.id, data, nil)
+		default:
 			l.g.received(l.id, data, l.closed.done)
 		}
 	}
