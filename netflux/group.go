@@ -98,7 +98,7 @@ func (g *Group) Join(ctx context.Context, key string) error {
 		return err
 	default:
 	}
-	g.Leave(ctx) // at once, as ctx has ended
+	g.Leave(ctx) // soon, as ctx has ended
 	return &JoinError{ctx.Err(), failure}
 }
 
@@ -115,6 +115,11 @@ func (g *Group) Leave(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
+	select {
+	case <-left:
+		return nil
+	case <-time.After(goodbyeTime):
+	}
 	g.step(mesh.Leave{}) // once more: at once
 	select {
 	case <-left:
@@ -122,6 +127,9 @@ func (g *Group) Leave(ctx context.Context) error {
 	}
 	return ctx.Err()
 }
+
+// goodbyeTime is how long closing in order may take when the context of Leave has ended.
+const goodbyeTime = 100 * time.Millisecond
 
 // abortTimeout is how long links are waited for that were told to end at once.
 const abortTimeout = time.Second
