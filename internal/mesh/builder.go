@@ -28,6 +28,7 @@ type attempt struct {
 	settled     func(error) // called once when it is over; may be nil
 
 	channel *channel // that this end tries to open; nil: none
+	offers  int      // of the other end
 	neg     wire.Negotiation
 	first   bool // this end is the initiator of neg
 }
@@ -182,7 +183,7 @@ func (c *Core) proceed(a *attempt) {
 	}
 	dc := me.DCSupported && other.DCSupported
 	switch {
-	case other.WSS != "" && !me.WSTried:
+	case other.WSS != "" && !me.WSTried && !c.cfg.NoDial:
 		c.dial(a, other)
 	case me.WSS != "" && !other.WSTried:
 		c.passOn(a)
@@ -224,7 +225,10 @@ func (c *Core) dial(a *attempt, other *wire.Info) {
 	if k == withMember {
 		group = other.GroupID
 	}
-	a.channel = c.newChannel(a.to, k, DialTimeout)
+	if a.channel = c.newChannel(a.to, k, DialTimeout); a.channel == nil {
+		c.tried(a, false, ErrBusy)
+		return
+	}
 	a.channel.opens, a.channel.dials = true, true
 	c.emit(Dial{a.channel.link, dialURL(other.WSS, k, group, strconv.FormatUint(uint64(a.to.me), 10), c.key)})
 }
@@ -240,13 +244,17 @@ func (c *Core) invite(in Invite) {
 		return
 	}
 	ch := c.newChannel(address{signaling: true}, withJoining, DialTimeout)
+	if ch == nil {
+		c.emit(Done{in.Token, ErrBusy})
+		return
+	}
 	ch.opens, ch.dials = true, true
 	ch.invitation, ch.token = true, in.Token
 	c.emit(Dial{ch.link, dialURL(in.URL, withJoining, c.groupID, "-1", c.key)})
 }
 
 func isWebSocketURL(u string) bool {
-	return (strings.HasPrefix(u, "ws://") || strings.HasPrefix(u, "wss://")) && len(u) <= maxURL
+	return (strings.HasPrefix(u, "ws://") || strings.HasPrefix(u, "wss://")) && len(u) <= maxURL && !strings.ContainsAny(u, "?#")
 }
 
 // offer tries a data channel (BLD-19, CHN-7).
@@ -254,7 +262,10 @@ func (c *Core) offer(a *attempt) {
 	if old := c.builds[a.to.id]; old != nil && old.member == nil {
 		c.close(old, true)
 	}
-	a.channel = c.newChannel(a.to, a.kind(), DataChannelTimeout)
+	if a.channel = c.newChannel(a.to, a.kind(), DataChannelTimeout); a.channel == nil {
+		c.tried(a, true, ErrBusy)
+		return
+	}
 	a.channel.opens = true
 	c.builds[a.to.id] = a.channel
 	c.emit(Offer{a.channel.link, label{c.id, a.channel.kind.remote()}.String()})
@@ -320,6 +331,8 @@ func (c *Core) fail(a *attempt, err error) {
 	}
 	if a.to.signaling && a.asked && err != ErrCanceled {
 		c.emit(Unconnected{0, err})
-		c.signalingFailed()
+		if c.sig.state == SignalingChecked {
+			c.signalingFailed()
+		}
 	}
 }

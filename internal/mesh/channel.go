@@ -46,6 +46,7 @@ type channel struct {
 	out     [][]byte // to be sent before the user's messages
 	outSize int      // bytes in out
 	beating bool     // a heartbeat is among them
+	flooded bool     // too much waits in it
 	ready   bool     // Pull is going to be called
 	scratch []byte
 	turn    uint32 // the member that was sent something last, of those whose route this is
@@ -61,10 +62,15 @@ func (c *Core) byLink() []*channel {
 	return all
 }
 
-// newChannel begins a channel to a peer and gives it the time to open.
+// newChannel begins a channel to a peer and gives it the time to open. It returns nil if too many are in the making.
 func (c *Core) newChannel(to address, k kind, timeout time.Duration) *channel {
+	if len(c.making) >= MaxMaking {
+		c.emit(Note{Text: "no channel: too many are in the making", ID: to.id})
+		return nil
+	}
 	ch := &channel{link: c.newLink(), kind: k, to: to}
 	c.channels[ch.link] = ch
+	c.making[ch.link] = struct{}{}
 	ch.timer = c.after(timeout, func() { c.broken(ch, ErrTimeout) })
 	return ch
 }
@@ -104,6 +110,7 @@ func (c *Core) opened(in Opened) {
 		return
 	}
 	ch.opened = true
+	delete(c.making, ch.link)
 	ch.timer.stop()
 	if !ch.opens {
 		if err := c.readLabel(ch, in.Label); err != nil {
@@ -175,6 +182,10 @@ func (c *Core) received(in Received) {
 	if old := ch.old; old != nil { // CHN-25
 		ch.old = nil
 		c.close(old, false)
+	}
+	if len(in.Data) > MaxFrame { // CHN-4
+		c.emit(Note{Text: "message ignored: it is too long", ID: ch.member.id})
+		return
 	}
 	var m wire.Message
 	if err := m.Decode(in.Data); err != nil { // CHN-3
@@ -268,6 +279,7 @@ func (c *Core) closed(in Closed) {
 		c.signalingLost(in.Err)
 		return
 	}
+	delete(c.making, in.Link)
 	ch := c.channels[in.Link]
 	if ch == nil {
 		return
@@ -284,11 +296,35 @@ func (c *Core) closed(in Closed) {
 	c.maybeLeft()
 }
 
-// queue has a message sent on a channel before the user's messages.
+// queue has a message sent on a channel before the user's messages. A peer that takes none, and makes us answer all the
+// same, is dropped.
 func (c *Core) queue(ch *channel, b []byte) {
+	if ch.outSize+len(b) > MaxControl {
+		if !ch.flooded {
+			ch.flooded = true
+			c.after(0, func() { c.dropSlow(ch) })
+		}
+		return
+	}
 	ch.out = append(ch.out, b)
-	ch.outSize += len(b)
+	ch.outSize += len(b) + itemCost
 	c.wake(ch)
+}
+
+// dropSlow drops a channel that takes nothing.
+func (c *Core) dropSlow(ch *channel) {
+	m := ch.member
+	switch {
+	case c.channels[ch.link] != ch || ch.closing:
+	case m == nil:
+		c.broken(ch, ErrSlow)
+	case m.ch == ch:
+		m.ch = nil
+		c.close(ch, true)
+		c.lose(m, ErrSlow)
+	default:
+		c.close(ch, true)
+	}
 }
 
 // wake has Pull called for a channel.

@@ -39,8 +39,16 @@ const (
 
 	// MaxAttempts is how many channels may be in the making at a time before further requests are denied.
 	MaxAttempts = 256
+	// MaxMaking is how many channels may be opened, or be closed after that came to nothing, at a time.
+	MaxMaking = 256
+	// MaxOffers is how many data channels a peer may offer in one attempt.
+	MaxOffers = 4
+	// MaxFrame is the largest message on a channel, in bytes (CHN-4).
+	MaxFrame = 65_535
 	// MaxRelayed is how many bytes may wait on one link that others have sent through us.
 	MaxRelayed = 1 << 20
+	// MaxControl is how many bytes may wait on one link beside the user's; it is closed then.
+	MaxControl = 2 << 20
 )
 
 // Defaults of [Config].
@@ -58,6 +66,7 @@ const (
 type Config struct {
 	Rand func() uint32 // uniform; ids and pauses are drawn from it
 
+	NoDial       bool // open no WebSocket because a peer listens
 	NoRejoin     bool // leave, rather than begin anew, when everything is lost
 	MaxMembers   int  // of the group, this one included
 	SendQueue    int  // bytes that may wait for one member before sends wait
@@ -77,7 +86,9 @@ func (c Config) withDefaults() Config {
 	set(&c.LeaveTimeout, DefaultLeaveTimeout)
 	set(&c.MaxMessage, DefaultMaxMessage)
 	set(&c.MaxPartial, DefaultMaxPartial)
+	c.MaxPartial = max(c.MaxPartial, c.MaxMessage+partialCost)
 	set(&c.MaxPartialAll, DefaultMaxPartialAll)
+	c.MaxPartialAll = max(c.MaxPartialAll, c.MaxPartial)
 	return c
 }
 
@@ -110,9 +121,11 @@ type Core struct {
 	channels map[Link]*channel
 	members  map[uint32]*member
 	order    []*member // all of members, in the order in which they were heard of
+	routed   bool      // member.next is up to date
 	arrivals uint64    // members that have ever been announced
 	attempts map[uint32]*attempt
 	builds   map[uint32]*channel // by the id under which its data channel messages go
+	making   map[Link]struct{}   // channels that are not open yet, or came to nothing and have not ended
 	wave     *wave               // the connections that joining waits for; nil: none
 
 	beat   *timer // while there is a channel
@@ -135,6 +148,7 @@ func New(cfg Config) *Core {
 		members:  make(map[uint32]*member),
 		attempts: make(map[uint32]*attempt),
 		builds:   make(map[uint32]*channel),
+		making:   make(map[Link]struct{}),
 	}
 }
 
@@ -194,10 +208,10 @@ func (c *Core) Step(now time.Duration, in Input) []Output {
 	case Join:
 		c.join(in)
 	case Leave:
-		if c.state == StateLeaving {
-			c.becomeLeft() // asked twice: at once
-		}
 		c.leave(nil)
+		if in.Now && c.state == StateLeaving {
+			c.becomeLeft()
+		}
 	case Invite:
 		c.invite(in)
 	case Send:
@@ -245,7 +259,8 @@ func (c *Core) begin(now time.Duration) {
 		if t == nil {
 			break
 		}
-		c.now = max(c.now, t.at) // as if it had been fired in time
+		// Not as if it had been fired in time: who was held up must not take that for the silence of others.
+		c.now = max(c.now, now)
 		t.fire()
 	}
 	c.now = max(c.now, now)
@@ -279,7 +294,7 @@ func (c *Core) jitter(d time.Duration) time.Duration {
 
 // info is what this member says of itself in a negotiation.
 func (c *Core) info() wire.Info {
-	return wire.Info{GroupID: c.groupID, WSSupported: true, DCSupported: true}
+	return wire.Info{GroupID: c.groupID, WSSupported: !c.cfg.NoDial, WSTried: c.cfg.NoDial, DCSupported: true}
 }
 
 func remove[T comparable](s []T, v T) []T {

@@ -47,7 +47,12 @@ func (c *Core) answer(from address, ch *channel) *channel {
 		}
 		c.close(ch, true)
 	}
-	ch = c.newChannel(from, internal, DataChannelTimeout)
+	if a.offers++; a.offers > MaxOffers {
+		return nil
+	}
+	if ch = c.newChannel(from, internal, DataChannelTimeout); ch == nil {
+		return nil
+	}
 	c.builds[from.id] = ch
 	c.emit(Answer{ch.link})
 	return ch

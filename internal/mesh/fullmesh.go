@@ -21,6 +21,7 @@ type member struct {
 	arrival   uint64        // the how manieth to be announced it is
 	ch        *channel      // nil: distant
 	adjacent  []uint32      // those that a distant member has channels with, by its own word
+	next      *channel      // the route to a distant member, found by findRoutes
 	via       *channel      // on which a distant member was heard last
 	missed    int           // heartbeats of a distant member
 	retryAt   time.Duration // it is not asked for a channel before
@@ -53,6 +54,7 @@ func (c *Core) add(id uint32) *member {
 	m := &member{id: id}
 	c.members[id] = m
 	c.order = append(c.order, m)
+	c.reroute()
 	return m
 }
 
@@ -132,6 +134,7 @@ func (c *Core) adopt(ch *channel, id uint32) {
 	ch.timer.stop()
 	old := m.ch
 	m.ch, ch.member = ch, m
+	c.reroute()
 	m.adjacent, m.via, m.missed, m.retryAt = nil, nil, 0, 0
 	switch {
 	case old == nil:
@@ -182,6 +185,7 @@ func (c *Core) lose(m *member, err error) {
 func (c *Core) forget(m *member, err error) {
 	delete(c.members, m.id)
 	c.order = remove(c.order, m)
+	c.reroute()
 	c.partial -= m.partial // MSG-12
 	m.partials, m.oldest, m.partial, m.queue, m.queued = nil, list.List{}, 0, nil, 0
 	if a := c.attempts[m.id]; a != nil {
@@ -209,6 +213,7 @@ func (c *Core) hearOf(id uint32, adjacent []uint32) bool {
 		adjacent = adjacent[:c.cfg.MaxMembers]
 	}
 	m.adjacent = adjacent
+	c.reroute()
 	c.announce(m)
 	c.rewake()
 	return true
@@ -227,6 +232,7 @@ func (c *Core) connectTo(ids []uint32, from uint32, w *wave) {
 				continue
 			}
 			m.adjacent = []uint32{from}
+			c.reroute()
 		}
 		if m.ch != nil || m.retryAt > c.now { // BLD-18
 			continue
@@ -339,7 +345,10 @@ func (c *Core) heartbeats() {
 			c.heartbeat(m)
 			continue
 		}
-		if m.missed++; m.missed >= MaxMissedDistant { // MSH-13
+		if ch := c.route(m.id); ch == nil || !ch.stalled {
+			m.missed++
+		}
+		if m.missed >= MaxMissedDistant { // MSH-13
 			c.forget(m, ErrSilent)
 			continue
 		}
@@ -398,7 +407,7 @@ func dialURL(base string, k kind, group uint32, me, key string) string {
 	u := strings.TrimSuffix(base, "/") + "/?type=" + strconv.Itoa(int(k.remote())) +
 		"&wcId=" + strconv.FormatUint(uint64(group), 10) + "&senderId=" + me
 	if k != internal {
-		u += "&key=" + url.QueryEscape(key)
+		u += "&key=" + strings.ReplaceAll(url.QueryEscape(key), "+", "%20")
 	}
 	return u
 }

@@ -18,8 +18,8 @@ type (
 	// Join begins to join a group. The state must be Left.
 	Join struct{ Key string }
 
-	// Leave leaves the group.
-	Leave struct{}
+	// Leave leaves the group: when all has been sent that waits, or now.
+	Leave struct{ Now bool }
 
 	// Send sends a message to a member, or to all if To is 0. Its outcome comes as a [Done] with the same token. Data is
 	// kept until it has been sent.
@@ -215,6 +215,7 @@ var (
 	ErrTimeout     = errors.New("netflux: no channel in time")
 	ErrDenied      = errors.New("netflux: connection denied")
 	ErrNegotiation = errors.New("netflux: no way to connect")
+	ErrBusy        = errors.New("netflux: too many channels are in the making")
 	ErrGone        = errors.New("netflux: the other end is gone")
 	ErrSilent      = errors.New("netflux: silent for too long")
 	ErrSlow        = errors.New("netflux: takes messages too slowly")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/list"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/meshpair/meshpair/internal/wire"
 )
@@ -57,7 +58,7 @@ func (c *Core) deliver(from *member, private, text bool, data []byte) {
 	if data == nil {
 		data = []byte{}
 	}
-	if text {
+	if text && !utf8.Valid(data) {
 		data = bytes.ToValidUTF8(data, []byte("\uFFFD")) // MSG-2
 	}
 	c.emit(Deliver{From: from.id, Text: text, Private: private, Data: data})

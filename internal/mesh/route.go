@@ -16,36 +16,72 @@ func (c *Core) route(id uint32) *channel {
 	if m.ch != nil {
 		return m.ch
 	}
-	seen := map[uint32]bool{id: true}
-	level := m.adjacent
-	for range maxDistance + 1 {
-		var found *channel
-		var next []uint32
-		for _, id := range level {
-			a := c.members[id]
-			if a == nil || seen[id] {
-				continue
-			}
-			seen[id] = true
-			switch {
-			case a.ch == nil:
-				next = append(next, a.adjacent...)
-			case a.ch.dials:
-				return a.ch
-			case found == nil:
-				found = a.ch
-			}
-		}
-		if found != nil {
-			return found
-		}
-		level = next
+	if !c.routed {
+		c.findRoutes()
+	}
+	if m.next != nil {
+		return m.next
 	}
 	if m.via != nil && m.via.member != nil && m.via.member.ch == m.via {
 		return m.via
 	}
 	return nil
 }
+
+// findRoutes finds the routes to all distant members at once, from the nearest ones on. What it costs is bounded by what
+// the members have told of their channels; it is done anew only when that has changed, see reroute.
+func (c *Core) findRoutes() {
+	c.routed = true
+	var left []*member // without a route
+	for _, m := range c.order {
+		m.next = nil
+		if m.ch == nil {
+			left = append(left, m)
+		}
+	}
+	for distance := 0; distance <= maxDistance && len(left) > 0; distance++ {
+		var found []*channel
+		rest := left[:0:0]
+		for _, m := range left {
+			found = append(found, c.nextHop(m, distance))
+		}
+		for i, m := range left { // only now, so that this round's do not count in this round
+			if m.next = found[i]; m.next == nil {
+				rest = append(rest, m)
+			}
+		}
+		if len(rest) == len(left) {
+			return
+		}
+		left = rest
+	}
+}
+
+// nextHop returns the channel of an adjacent member, or the route of a distant one, among those a member is adjacent to.
+func (c *Core) nextHop(m *member, distance int) *channel {
+	var found *channel
+	for _, id := range m.adjacent {
+		a := c.members[id]
+		if a == nil || a == m {
+			continue
+		}
+		ch := a.next
+		if distance == 0 {
+			ch = a.ch
+		}
+		switch {
+		case ch == nil:
+		case distance == 0 && ch.dials:
+			return ch
+		case found == nil:
+			found = ch
+		}
+	}
+	return found
+}
+
+// reroute has routes found anew, after a change of members or of what they are adjacent to.
+func (c *Core) reroute() { c.routed = false }
 
 // forward passes a message on to the member that it is for (MSH-19).
 func (c *Core) forward(from *channel, m *wire.Message) {
@@ -58,6 +94,11 @@ func (c *Core) forward(from *channel, m *wire.Message) {
 	case to.outSize+len(m.Content) > MaxRelayed:
 		c.emit(Note{Text: "not forwarded: too much waits", ID: m.RecipientID})
 	default:
-		c.queue(to, m.Append(nil))
+		b := m.Append(nil)
+		if len(b) > MaxFrame { // CHN-4
+			c.emit(Note{Text: "not forwarded: too long", ID: m.RecipientID})
+			return
+		}
+		c.queue(to, b)
 	}
 }

@@ -229,7 +229,7 @@ func (c *Core) pull(ch *channel) []byte {
 		b := ch.out[0]
 		ch.out[0] = nil
 		ch.out = ch.out[1:]
-		ch.outSize -= len(b)
+		ch.outSize -= len(b) + itemCost
 		if len(ch.out) == 0 {
 			ch.beating = false
 		}

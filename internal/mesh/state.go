@@ -1,5 +1,7 @@
 package mesh
 
+import "fmt"
+
 // A State is the state of a group as its member sees it (STA-1).
 type State int
 
@@ -11,8 +13,13 @@ const (
 	StateLeaving              // sending what still waits
 )
 
-func (s State) String() string {
-	return [...]string{"JOINING", "JOINED", "LEFT", "LEAVING"}[s]
+func (s State) String() string { return name(int(s), "JOINING", "JOINED", "LEFT", "LEAVING") }
+
+func name(n int, names ...string) string {
+	if n < 0 || n >= len(names) {
+		return fmt.Sprintf("state %d", n)
+	}
+	return names[n]
 }
 
 // A SignalingState is the state of the connection to the signaling server (STA-1).
@@ -28,7 +35,7 @@ const (
 )
 
 func (s SignalingState) String() string {
-	return [...]string{"CONNECTING", "OPEN", "CHECKING", "CLOSED", "CHECKED"}[s]
+	return name(int(s), "CONNECTING", "OPEN", "CHECKING", "CLOSED", "CHECKED")
 }
 
 // A topology says how far the mesh is built.
@@ -162,7 +169,7 @@ func (c *Core) leave(err error) {
 	for _, ch := range c.byLink() {
 		if ch.member == nil {
 			c.close(ch, true)
-		} else if !c.hasWork(ch) {
+		} else if !ch.ready && !c.hasWork(ch) { // else pull does it, when all has been sent
 			c.close(ch, false)
 		}
 	}
