@@ -43,7 +43,8 @@ type Config struct {
 	// addresses of this machine are tried.
 	ICEServers []ICEServer
 
-	// RelayOnly uses the TURN servers among ICEServers only, so that members do not learn this machine's addresses.
+	// RelayOnly uses the TURN servers among ICEServers only, so that members do not learn this machine's addresses. No
+	// WebSocket is opened to a member then, unless by Invite.
 	RelayOnly bool
 
 	// Loopback uses 127.0.0.1 only, for groups on one machine.
@@ -64,7 +65,7 @@ type Config struct {
 	MaxMembers int
 
 	// MaxMessageSize is the largest message in bytes that is sent or taken, by default 64 MiB. A larger one that comes
-	// is told as [MessageRefused].
+	// is told as [MessageRefused]. MaxPartial and MaxPartialAll are raised to it if they are less.
 	MaxMessageSize int
 
 	// SendBuffer is how many bytes may wait for one member before sends wait, by default 4 MiB. One message more
@@ -102,6 +103,7 @@ func (c Config) withDefaults() Config {
 func (c Config) core(rand func() uint32) mesh.Config {
 	return mesh.Config{
 		Rand:          rand,
+		NoDial:        c.RelayOnly, // a WebSocket would show this machine's address
 		NoRejoin:      c.NoRejoin,
 		MaxMembers:    c.MaxMembers,
 		SendQueue:     c.SendBuffer,

@@ -31,6 +31,7 @@
 // # Delivery
 //
 // While a channel between two members lives, each message arrives once, whole and in order. Send never drops a
-// message: it waits until there is room for it in the queue of each recipient. What has been accepted is lost for a
+// message: it waits until there is room for it in the queue of each recipient. So two members whose OnEvent both send
+// much may wait for each other, up to [Config].SlowTimeout: send from another goroutine, or by TrySend, where that can be. What has been accepted is lost for a
 // member that is lost; its leaving is told as [MemberLeft].
 package netflux

@@ -21,6 +21,7 @@ var (
 	ErrNoMember    = mesh.ErrNoMember   // the recipient is not a member, or not any more
 	ErrTooBig      = mesh.ErrTooBig     // more than Config.MaxMessageSize
 	ErrFull        = mesh.ErrFull       // there is no room, and waiting was not asked for
+	ErrKind        = errors.New("netflux: a message is Text or Binary")
 	ErrInvalidText = errors.New("netflux: text is not UTF-8")
 )
 
@@ -34,14 +35,19 @@ var (
 	ErrDenied      = mesh.ErrDenied      // it wants no channel, or believes to have one
 	ErrNegotiation = mesh.ErrNegotiation // every way to connect that both have was tried
 	ErrGone        = mesh.ErrGone        // it left meanwhile
+	ErrBusy        = mesh.ErrBusy        // too many channels are in the making
 	ErrProtocol    = mesh.ErrProtocol    // it breaks the protocol
 )
+
+// ErrURL says that a URL to be dialled is not of scheme ws or wss, has a query or a fragment, or is not one of this machine
+// although [Config].Loopback is set; see [Group.Invite].
+var ErrURL = mesh.ErrURL
 
 // ErrMemory says that more than Config.MaxPartial or MaxPartialAll would be held; see [MessageRefused].
 var ErrMemory = mesh.ErrMemory
 
 // A SlowError says that members were dropped because they had taken nothing for Config.SlowTimeout while a send waited
-// for them. All other recipients get the message. It is an [ErrSlow].
+// for them: its field IDs, of type []uint32. All other recipients get the message. It is an [ErrSlow].
 type SlowError = mesh.SlowError
 
 // A JoinError says why a group was not joined.

@@ -3,6 +3,7 @@ package netflux
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -74,10 +75,8 @@ func (g *Group) Join(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	g.mu.Lock()
-	if g.core.State() != mesh.StateLeft || len(g.links) > 0 {
-		g.mu.Unlock()
-		return ErrInGroup
+	if err := g.lockLeft(ctx); err != nil {
+		return err
 	}
 	result := make(chan error, 1)
 	g.key, g.path, g.joins, g.failure = key, path, result, nil
@@ -90,42 +89,76 @@ func (g *Group) Join(ctx context.Context, key string) error {
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
-	g.joins = nil
-	failure := g.failure
-	g.mu.Unlock()
-	select {
-	case err := <-result: // it was faster than the context
-		return err
-	default:
+	if g.joins != result { // it was faster than the context
+		g.mu.Unlock()
+		return <-result
 	}
-	g.Leave(ctx) // soon, as ctx has ended
+	g.joins = nil
+	failure, left := g.failure, g.left
+	g.run(g.core.Step(g.now(), mesh.Leave{}))
+	g.unlock(false)
+	g.abort(left)
 	return &JoinError{ctx.Err(), failure}
+}
+
+// lockLeft locks the group when it has been left and no link remains, which may take a moment after the state is Left.
+func (g *Group) lockLeft(ctx context.Context) error {
+	for {
+		g.mu.Lock()
+		if g.core.State() != mesh.StateLeft {
+			g.mu.Unlock()
+			return ErrInGroup
+		}
+		if len(g.links) == 0 {
+			return nil
+		}
+		left := g.left
+		g.mu.Unlock()
+		select {
+		case <-left:
+		case <-ctx.Done():
+			return &JoinError{Err: ctx.Err()}
+		}
+	}
 }
 
 // Leave leaves the group. What waits to be sent is sent, for [Config].LeaveTimeout at most, and until ctx ends, whose
 // error Leave returns then. When it returns nil the group uses no network and no goroutine any more, but for events that
 // OnEvent has not been told yet; the last is StateChanged{State: Left}. A group that is not joined is left already.
 func (g *Group) Leave(ctx context.Context) error {
-	g.step(mesh.Leave{})
 	g.mu.Lock()
 	left := g.left
-	g.mu.Unlock()
+	g.run(g.core.Step(g.now(), mesh.Leave{}))
+	g.unlock(false)
 	select {
 	case <-left:
 		return nil
 	case <-ctx.Done():
 	}
+	if g.abort(left) {
+		return nil
+	}
+	return ctx.Err()
+}
+
+// abort ends leaving soon, unless this has been left and joined again meanwhile; left is of the leaving that is meant. It
+// reports whether no more than the goodbyes was missing.
+func (g *Group) abort(left chan struct{}) bool {
 	select {
 	case <-left:
-		return nil
+		return true
 	case <-time.After(goodbyeTime):
 	}
-	g.step(mesh.Leave{}) // once more: at once
+	g.mu.Lock()
+	if g.left == left {
+		g.run(g.core.Step(g.now(), mesh.Leave{Now: true}))
+	}
+	g.unlock(false)
 	select {
 	case <-left:
 	case <-time.After(abortTimeout): // OnEvent does not return
 	}
-	return ctx.Err()
+	return false
 }
 
 // goodbyeTime is how long closing in order may take when the context of Leave has ended.
@@ -139,10 +172,10 @@ const abortTimeout = time.Second
 // It waits until each recipient's queue has room ([Config].SendBuffer) and then returns nil; the message goes out in the
 // background, in the order of the calls. If ctx ends before, nothing was sent to anybody and the error is the
 // context's. A recipient that takes nothing for [Config].SlowTimeout meanwhile is dropped; the others get the message,
-// and the error is a *[SlowError]. It fails as well, and nothing was sent, with ErrNotInGroup, ErrTooBig and
+// and the error is a *[SlowError]. It fails as well, and nothing was sent, with ErrNotInGroup, ErrTooBig, ErrKind and
 // ErrInvalidText. With nobody else in the group it does nothing. (CHN-5, MSG-1, MSG-6, MSG-15, MSH-15)
 func (g *Group) Send(ctx context.Context, kind Kind, data []byte) error {
-	return g.send(ctx, mesh.Send{Text: kind == Text, Data: data})
+	return g.send(ctx, kind, mesh.Send{Data: data})
 }
 
 // SendTo sends a message to one member, and is like [Group.Send] in all else. It fails with ErrNoMember if the recipient
@@ -151,16 +184,20 @@ func (g *Group) SendTo(ctx context.Context, id uint32, kind Kind, data []byte) e
 	if id == 0 {
 		return ErrNoMember
 	}
-	return g.send(ctx, mesh.Send{To: id, Text: kind == Text, Data: data})
+	return g.send(ctx, kind, mesh.Send{To: id, Data: data})
 }
 
 // TrySend sends a message to all members if it need not wait, and fails with ErrFull otherwise. In all else it is like
 // [Group.Send].
 func (g *Group) TrySend(kind Kind, data []byte) error {
-	return g.send(context.Background(), mesh.Send{Text: kind == Text, Data: data, Try: true})
+	return g.send(context.Background(), kind, mesh.Send{Data: data, Try: true})
 }
 
-func (g *Group) send(ctx context.Context, in mesh.Send) error {
+func (g *Group) send(ctx context.Context, kind Kind, in mesh.Send) error {
+	in.Text = kind == Text
+	if kind != Text && kind != Binary {
+		return fmt.Errorf("%w, not %v", ErrKind, kind)
+	}
 	if in.Text && !utf8.Valid(in.Data) {
 		return ErrInvalidText
 	}
@@ -194,7 +231,7 @@ func (g *Group) send(ctx context.Context, in mesh.Send) error {
 }
 
 // Invite lets a bot join the group, a member that listens at the URL, which is of scheme ws or wss. It returns nil when the
-// bot is a member. (CHN-9)
+// bot is a member, and fails with ErrNotInGroup, ErrURL, ErrBusy, ErrTimeout, ErrGone or an error of the network. (CHN-9)
 func (g *Group) Invite(ctx context.Context, url string) error {
 	g.mu.Lock()
 	g.tokens++
@@ -223,14 +260,14 @@ func (g *Group) ID() uint32 {
 	return g.core.ID()
 }
 
-// GroupID returns the id that the members have given the group, 0 if it is not joined.
+// GroupID returns the id of the group, 0 after it was left. While Joining it may be one that this peer has drawn.
 func (g *Group) GroupID() uint32 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.core.GroupID()
 }
 
-// Key returns the key of the group, "" if it is not joined.
+// Key returns the key that Join was given, "" after the group was left.
 func (g *Group) Key() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()

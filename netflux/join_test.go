@@ -304,3 +304,28 @@ func TestLeaveBlocked(t *testing.T) {
 	}
 	b.join("key")
 }
+
+// TestSlowHandler lets OnEvent take longer than silence is allowed to last: nobody is lost (CHN-19).
+func TestSlowHandler(t *testing.T) {
+	t.Parallel()
+	url := startSignaling(t)
+	a := newPeer(t, netflux.Config{SignalingURL: url})
+	a.join("key")
+	b, release := blockedPeer(t, netflux.Config{SignalingURL: url}, "key")
+	a.wait("joining", func(e []netflux.Event) bool { return told(e, netflux.MemberJoined{ID: b.ID()}) })
+	for range 2 { // the first may be handled where it is read, the second then waits in the channel
+		if err := a.Send(t.Context(), netflux.Binary, []byte{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(13 * time.Second) // more than four heartbeats
+	release()
+	if got := b.messages(2); len(got) != 2 {
+		t.Errorf("%d messages", len(got))
+	}
+	for _, p := range []*peer{a, b} {
+		if len(p.Neighbors()) != 1 {
+			t.Errorf("neighbors %v", p.Neighbors())
+		}
+	}
+}

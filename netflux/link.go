@@ -3,8 +3,12 @@ package netflux
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net/netip"
+	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/meshpair/meshpair/internal/mesh"
@@ -24,7 +28,7 @@ var errWait = errors.New("netflux: the link is busy")
 func (g *Group) received(id mesh.Link, data []byte, closed <-chan struct{}) {
 	g.mu.Lock()
 	g.run(g.core.Step(g.now(), mesh.Received{Link: id, Data: data}))
-	g.unlock(true)
+	g.unlock(closed != nil)
 	for room := g.mail.full(); room != nil && closed != nil; room = g.mail.full() {
 		g.step(mesh.Stalled{Link: id, On: true})
 		select {
@@ -85,6 +89,9 @@ type dataChannel struct {
 	end    context.CancelFunc
 	closed closing
 
+	busy    atomic.Bool // nothing is read, as the reading goroutine is in OnEvent or waits for it
+	stalled bool        // the core has been told so; guarded by the group's lock
+
 	mu    sync.Mutex // guards the fields below
 	conn  *rtc.Conn  // nil as long as it is being made
 	early []rtc.Signal
@@ -108,7 +115,7 @@ func (l *dataChannel) serve() {
 	if err == nil {
 		l.g.mu.Lock()
 		l.g.run(l.g.core.Step(l.g.now(), mesh.Opened{Link: l.id, Label: l.conn.Label()}))
-		l.g.unlock(true)
+		l.g.unlock(false)
 		err = l.receive()
 	}
 	l.end()
@@ -138,6 +145,9 @@ func (l *dataChannel) open() error {
 	}
 	l.early = nil
 	l.mu.Unlock()
+	if l.ctx.Err() != nil { // closed before there was anything to close
+		conn.Abort()
+	}
 	return conn.Open(l.ctx)
 }
 
@@ -151,7 +161,9 @@ func (l *dataChannel) receive() error {
 		case err != nil:
 			return err
 		case kind == rtc.Binary: // WIR-1: text is not for members
+			l.busy.Store(true)
 			l.g.received(l.id, data, l.closed.done)
+			l.busy.Store(false)
 		}
 	}
 }
@@ -170,7 +182,7 @@ func (l *dataChannel) local(s rtc.Signal) {
 	}
 	l.g.mu.Lock()
 	l.g.run(l.g.core.Step(l.g.now(), mesh.Local{Link: l.id, Signal: m}))
-	l.g.unlock(true)
+	l.g.unlock(false)
 }
 
 func (l *dataChannel) remote(m mesh.Remote) {
@@ -261,7 +273,11 @@ func newSignalingLink(g *Group, id mesh.Link) *webSocket {
 // serve is the life of the link.
 func (l *webSocket) serve() {
 	defer l.end()
-	conn, err := ws.Dial(l.ctx, l.url, ws.DialConfig{TLS: l.g.cfg.TLS})
+	cfg, err := l.config()
+	var conn *ws.Conn
+	if err == nil {
+		conn, err = ws.Dial(l.ctx, l.url, cfg)
+	}
 	if err == nil {
 		l.mu.Lock()
 		l.conn = conn
@@ -271,10 +287,31 @@ func (l *webSocket) serve() {
 		}
 		l.g.mu.Lock()
 		l.g.run(l.g.core.Step(l.g.now(), mesh.Opened{Link: l.id}))
-		l.g.unlock(true)
+		l.g.unlock(false)
 		err = l.receive()
 	}
 	l.g.ended(l.id, err)
+}
+
+// config returns how the WebSocket is opened. The URL of a member is that member's choice: it gets none of the user's
+// certificates, and with Config.Loopback it cannot lead away from this machine.
+func (l *webSocket) config() (ws.DialConfig, error) {
+	if l.signaling {
+		return ws.DialConfig{TLS: l.g.cfg.TLS}, nil
+	}
+	if u, err := url.Parse(l.url); l.g.cfg.Loopback && (err != nil || !isLoopback(u.Hostname())) {
+		return ws.DialConfig{}, fmt.Errorf("%w: %.100q is not on this machine", ErrURL, l.url)
+	}
+	slow := l.g.cfg.SlowTimeout
+	if slow <= 0 {
+		slow = DefaultSlowTimeout
+	}
+	return ws.DialConfig{Config: ws.Config{MaxMessage: mesh.MaxFrame + 1, WriteTimeout: slow}}, nil
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 func (l *webSocket) receive() error {

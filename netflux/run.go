@@ -130,11 +130,11 @@ func (g *Group) ended(id mesh.Link, err error) {
 	g.mu.Lock()
 	delete(g.links, id)
 	g.run(g.core.Step(g.now(), mesh.Closed{Link: id, Err: err}))
-	g.unlock(true)
+	g.unlock(false)
 }
 
-// unlock ends a step: it sets the timer, gives up the lock, and has messages sent and events handled. If nobody waits for
-// the goroutine that calls, this one may handle events.
+// unlock ends a step: it sets the timer, gives up the lock, and has messages sent and events handled; here if the
+// goroutine that calls may be held up by OnEvent.
 func (g *Group) unlock(here bool) {
 	g.arm()
 	if len(g.links) == 0 && g.core.State() == mesh.StateLeft {
@@ -148,7 +148,7 @@ func (g *Group) unlock(here bool) {
 	g.pumps = nil
 	g.mu.Unlock()
 	for _, p := range pumps {
-		g.pump(p, here)
+		g.pump(p)
 	}
 	g.mail.deliver(here)
 }
@@ -173,47 +173,75 @@ func (g *Group) arm() {
 	}
 }
 
+// stall tells the core of links from which nothing is read because their goroutine is in OnEvent: their silence is not
+// the other end's. It is done before time passes, as it is of no interest else.
+func (g *Group) stall() {
+	for id, l := range g.links {
+		if l, ok := l.(*dataChannel); ok && l.busy.Load() {
+			l.stalled = true
+			g.run(g.core.Step(g.now(), mesh.Stalled{Link: id, On: true}))
+		} else if ok && l.stalled {
+			l.stalled = false
+			g.run(g.core.Step(g.now(), mesh.Stalled{Link: id}))
+		}
+	}
+}
+
 func (g *Group) tick() {
 	g.mu.Lock()
 	g.armed = 0
+	g.stall()
 	g.run(g.core.Step(g.now(), mesh.Tick{}))
-	g.unlock(true)
+	g.unlock(false)
 }
+
+// maxPump is how many messages a goroutine sends that has something else to do.
+const maxPump = 16
 
 // pump sends what waits on a link, as far as the link takes it at once, and leaves the rest to a goroutine, which lasts
 // until nothing waits.
-func (g *Group) pump(p pump, here bool) {
-	for {
-		b := g.pull(p.id, here)
+func (g *Group) pump(p pump) {
+	for range maxPump {
+		b := g.pull(p.id)
 		if b == nil {
 			return
 		}
-		switch err := p.link.trySend(b); err {
-		case nil:
-		case errWait:
-			go func() {
-				for ; b != nil; b = g.pull(p.id, true) {
-					if p.link.send(b) != nil {
-						return // the link is no more, and its own goroutine is going to say so
-					}
-				}
-			}()
+		if err := p.link.trySend(b); err == errWait {
+			go g.pumpAll(p, b)
 			return
-		default:
+		} else if err != nil {
+			g.unsent(p, err)
+			return
+		}
+	}
+	go g.pumpAll(p, g.pull(p.id))
+}
+
+// pumpAll sends b and all that waits.
+func (g *Group) pumpAll(p pump, b []byte) {
+	for ; b != nil; b = g.pull(p.id) {
+		if err := p.link.send(b); err != nil {
+			g.unsent(p, err)
 			return
 		}
 	}
 }
 
+// unsent closes a link that does not take a message, if it is not closed already: the core counts on its being sent.
+func (g *Group) unsent(p pump, err error) {
+	g.cfg.Logger.Debug("message not sent", "key", g.key, "reason", err)
+	p.link.close(true)
+}
+
 // pull returns the next message to be sent on a link.
-func (g *Group) pull(id mesh.Link, here bool) []byte {
+func (g *Group) pull(id mesh.Link) []byte {
 	g.mu.Lock()
 	b, outs := g.core.Pull(g.now(), id)
 	g.run(outs)
 	if len(outs) == 0 {
 		g.mu.Unlock()
 	} else {
-		g.unlock(here)
+		g.unlock(false)
 	}
 	return b
 }
