@@ -303,8 +303,8 @@ func TestOldestFirst(t *testing.T) {
 	const each = partialCost + 2*ChunkSize // of a message of two chunks
 	r := newRig(t, Config{MaxPartial: 3 * each}).first()
 	l, other := r.letIn(id(1)), r.letIn(id(2))
-	begin := func(l Link, from, chunk uint32) { r.step(Received{l, chunks(from, chunk, pattern(2 * ChunkSize))[0]}) }
-	end := func(l Link, from, chunk uint32) { r.step(Received{l, chunks(from, chunk, pattern(2 * ChunkSize))[1]}) }
+	begin := func(l Link, from, chunk uint32) { r.step(Received{l, chunks(from, chunk, pattern(2*ChunkSize))[0]}) }
+	end := func(l Link, from, chunk uint32) { r.step(Received{l, chunks(from, chunk, pattern(2*ChunkSize))[1]}) }
 	begin(other, 2, 1)
 	for i := uint32(1); i <= 3; i++ {
 		begin(l, 1, i)
@@ -346,7 +346,7 @@ func TestMostFirst(t *testing.T) {
 	const each = partialCost + 2*ChunkSize
 	r := newRig(t, Config{MaxPartialAll: 5 * each}).first()
 	links := []Link{0, r.letIn(id(1)), r.letIn(id(2)), r.letIn(id(3))}
-	begin := func(from, chunk uint32) { r.step(Received{links[from], chunks(from, chunk, pattern(2 * ChunkSize))[0]}) }
+	begin := func(from, chunk uint32) { r.step(Received{links[from], chunks(from, chunk, pattern(2*ChunkSize))[0]}) }
 	begin(1, 1)
 	for i := range uint32(3) {
 		begin(2, i)
@@ -358,7 +358,7 @@ func TestMostFirst(t *testing.T) {
 	begin(3, 2) // as much as of #2: one's own goes
 	r.expect("refused #3: too much is held of incomplete messages")
 	for _, k := range [][2]uint32{{1, 1}, {1, 2}, {2, 1}, {2, 2}, {3, 2}} {
-		r.step(Received{links[k[0]], chunks(k[0], k[1], pattern(2 * ChunkSize))[1]})
+		r.step(Received{links[k[0]], chunks(k[0], k[1], pattern(2*ChunkSize))[1]})
 	}
 	if len(r.got) != 5 || r.core.partial != 0 {
 		t.Errorf("%d delivered, %d bytes", len(r.got), r.core.partial)
@@ -373,11 +373,11 @@ func TestMostFirst(t *testing.T) {
 func TestRoomIsNoMoreThanTheMessage(t *testing.T) {
 	r := newRig(t, Config{}).first()
 	l := r.letIn(id(1))
-	r.step(Received{l, chunks(1, 1, pattern(ChunkSize + 1))[0]})
+	r.step(Received{l, chunks(1, 1, pattern(ChunkSize+1))[0]})
 	if r.core.partial != partialCost+ChunkSize+1 {
 		t.Errorf("%d bytes", r.core.partial)
 	}
-	r.step(Received{l, chunks(1, 1, pattern(ChunkSize + 1))[1]})
+	r.step(Received{l, chunks(1, 1, pattern(ChunkSize+1))[1]})
 	if cap(r.got[0].Data) != ChunkSize+1 {
 		t.Errorf("%d bytes were delivered in %d", ChunkSize+1, cap(r.got[0].Data))
 	}
