@@ -252,7 +252,7 @@ func TestSlow(t *testing.T) {
 	r.connected(true)
 	lines(t, r.quiet(4*time.Second-1, l1, l3)) // #1 took something 1 s before
 	lines(t, r.quiet(1, l1, l3), "abort 2", "gone #1: takes messages too slowly", `4< from=#500 to=0 user length=5 type=1 full="waits"`,
-		"done 2: members [#2 #1] dropped: they takes messages too slowly", "signaling CHECKING", "sig< connect id=#500 members=#3")
+		"done 2: members [#2 #1] dropped: they take messages too slowly", "signaling CHECKING", "sig< connect id=#500 members=#3")
 	r.skip()
 }
 
@@ -293,7 +293,7 @@ func TestSlowDistant(t *testing.T) {
 	r.step(Send{Token: 1, To: id(2), Data: make([]byte, 10)})
 	r.step(Send{Token: 2, To: id(2), Data: make([]byte, 10)})
 	r.expect("done 1: <nil>")
-	lines(t, r.quiet(5*time.Second, l), "gone #2: takes messages too slowly", "done 2: members [#2] dropped: they takes messages too slowly")
+	lines(t, r.quiet(5*time.Second, l), "gone #2: takes messages too slowly", "done 2: members [#2] dropped: they take messages too slowly")
 	if !slices.Equal(r.core.Neighbors(), ids(1)) {
 		t.Error("#1 is gone")
 	}
