@@ -370,7 +370,7 @@ func dialURL(base string, k kind, group uint32, me, key string) string {
 	u := strings.TrimSuffix(base, "/") + "/?type=" + strconv.Itoa(int(k.remote())) +
 		"&wcId=" + strconv.FormatUint(uint64(group), 10) + "&senderId=" + me
 	if k != internal {
-		u += "&key=" + url.QueryEscape(key)
+		u += "&key=" + strings.ReplaceAll(url.QueryEscape(key), "+", "%20")
 	}
 	return u
 }
