@@ -248,7 +248,7 @@ func (c *Core) handle(ch *channel, m *wire.Message) {
 		}
 	case wire.ServiceChannelBuilder, wire.ServiceDataChannelBuilder:
 		if m.SenderID >= MinID && m.SenderID != c.id {
-			c.service(address{id: m.SenderID, me: c.id}, m.ServiceID, m.Content)
+			c.service(address{id: m.SenderID, me: c.id, via: ch.link}, m.ServiceID, m.Content)
 		}
 	case wire.ServiceFullMesh:
 		if m.SenderID >= MinID && m.SenderID != c.id {

@@ -254,6 +254,9 @@ func (c *Core) tell(to address, service uint32, content []byte) error {
 	}
 	ch := c.route(to.id)
 	if ch == nil {
+		ch = c.channels[to.via] // BLD-5: the answer to one that is no member goes as its request came
+	}
+	if ch == nil || ch.member == nil {
 		return errNoRoute
 	}
 	c.queue(ch, m.Append(nil))
