@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"math/bits"
 	"slices"
 	"time"
 
@@ -271,7 +272,8 @@ func (c *Core) newID() uint32 {
 // jitter draws a time of at most d and at least half of it, so that those who lost the same thing at once do not all
 // come back at once.
 func (c *Core) jitter(d time.Duration) time.Duration {
-	return d/2 + time.Duration(uint64(d/2)*uint64(c.cfg.Rand())>>32)
+	part, _ := bits.Mul64(uint64(d/2), uint64(c.cfg.Rand())<<32)
+	return d/2 + time.Duration(part)
 }
 
 // info is what this member says of itself in a negotiation.
