@@ -131,6 +131,9 @@ var errMembers = errors.New("too many members")
 
 // lose handles the end of a member's last channel (MSH-20).
 func (c *Core) lose(m *member, err error) {
+	if len(c.Neighbors()) == 0 {
+		c.wave = nil // what ends with this member does not complete a mesh
+	}
 	c.forget(m, err)
 	if c.state == StateLeaving {
 		return
