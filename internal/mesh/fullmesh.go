@@ -244,6 +244,9 @@ func (c *Core) handle(ch *channel, m *wire.Message) {
 	if from != nil && from.ch == nil {
 		from.via = ch
 	}
+	if c.state == StateLeaving && m.ServiceID != wire.ServiceUserMessage {
+		return // STA-17: nothing is begun any more
+	}
 	switch m.ServiceID {
 	case wire.ServiceUserMessage:
 		if from != nil && from.announced { // MSG-14

@@ -160,9 +160,11 @@ func (c *Core) leave(err error) {
 	c.cancelAttempts()
 	c.leaveTime = c.after(c.cfg.LeaveTimeout, c.becomeLeft)
 	for _, ch := range c.byLink() {
-		if ch.member == nil {
+		switch {
+		case ch.closing: // with its attempt
+		case ch.member == nil:
 			c.close(ch, true)
-		} else if !c.hasWork(ch) {
+		case !c.hasWork(ch):
 			c.close(ch, false)
 		}
 	}
