@@ -243,3 +243,19 @@ func TestNothingIsSaidToNobody(t *testing.T) {
 		t.Errorf("%s", log)
 	}
 }
+
+// TestRetryEndsWithSignaling: the pause before another member is asked for is none of the next connection: STA-17.
+func TestRetryEndsWithSignaling(t *testing.T) {
+	r := newRig(t, Config{}).asking()
+	r.content(0, wire.ServiceChannelBuilder, response(false))
+	r.connected(false) // the second attempt is under way
+	r.skip()
+	r.step(Closed{1, nil})
+	r.expect("signaling CLOSED", "unconnected 0: the other end is gone")
+	if r.core.timers.Len() != 1 { // the pause
+		t.Errorf("%d timers", r.core.timers.Len())
+	}
+	r.step(Leave{})
+	r.closeAll()
+	r.sum()
+}

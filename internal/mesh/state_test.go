@@ -321,3 +321,38 @@ func TestCuts(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingBeginsWhileLeaving: what comes before the links have ended begins nothing: STA-17.
+func TestNothingBeginsWhileLeaving(t *testing.T) {
+	r := newRig(t, Config{})
+	l := r.opening()
+	r.step(Leave{})
+	r.expect("LEAVING", "close 1", "signaling CLOSED", "abort 2")
+	r.step(Received{l, initPing(id(1), ids(1, 2)...)})
+	r.expect()
+	r.closeAll()
+	r.expect("LEFT")
+	r.sum()
+
+	r = newRig(t, Config{}).first()
+	l = r.letIn(id(1))
+	half := r.halfIn()
+	r.hold(l)
+	r.step(Send{Token: 1})
+	r.step(Leave{})
+	r.skip()
+	r.step(Received{half, initPong(id(2))})
+	r.mesh(l, id(1), wire.FullMesh{Kind: wire.FullMeshMembers, Members: ids(1, 3)})
+	r.distant(l, id(4), id(1))
+	r.says(l, id(5), wire.ServiceChannelBuilder, requestOf(id(5), id(1)))
+	r.expect()
+	if len(r.core.attempts) != 0 || len(r.core.order) != 1 {
+		t.Error("something has begun")
+	}
+	r.free(l)
+	r.closeAll()
+	if r.log[len(r.log)-1] != "LEFT" {
+		t.Errorf("%q", r.log)
+	}
+	r.sum()
+}
