@@ -65,7 +65,7 @@ type Config struct {
 	MaxMembers int
 
 	// MaxMessageSize is the largest message in bytes that is sent or taken, by default 64 MiB. A larger one that comes
-	// is told as [MessageRefused]. MaxPartial and MaxPartialAll are raised to it if they are less.
+	// is told as [MessageRefused].
 	MaxMessageSize int
 
 	// SendBuffer is how many bytes may wait for one member before sends wait, by default 4 MiB. One message more
@@ -82,8 +82,9 @@ type Config struct {
 	// ReceiveBuffer is how many bytes of messages may wait for OnEvent, by default 4 MiB.
 	ReceiveBuffer int
 
-	// MaxPartial is how many bytes may be held of incomplete messages of one member, by default 64 MiB; MaxPartialAll,
-	// by default 256 MiB, is the same for all members.
+	// MaxPartial is how many bytes may be held of incomplete messages of one member, by default 64 MiB, or what one
+	// message of MaxMessageSize needs if that is more; MaxPartialAll, by default 256 MiB, is the same for all members.
+	// A message that is longer is refused, too.
 	MaxPartial, MaxPartialAll int
 }
 

@@ -16,6 +16,7 @@ type address struct {
 	signaling bool
 	id        uint32 // the other end's
 	me        uint32 // this end's
+	via       Link   // on which it was heard, in the group: the way to it if no other is known
 }
 
 // An attempt to build a channel. It is waiting for a response, or negotiating, until it settles: a channel is open and

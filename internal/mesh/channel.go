@@ -171,7 +171,7 @@ func (c *Core) received(in Received) {
 		return
 	}
 	ch := c.channels[in.Link]
-	if ch == nil || !ch.opened {
+	if ch == nil || !ch.opened || ch.member == nil && c.state == StateLeaving {
 		return
 	}
 	ch.missed = 0 // CHN-20

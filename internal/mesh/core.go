@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"math/bits"
 	"slices"
 	"time"
 
@@ -85,10 +86,8 @@ func (c Config) withDefaults() Config {
 	set(&c.SlowTimeout, DefaultSlowTimeout)
 	set(&c.LeaveTimeout, DefaultLeaveTimeout)
 	set(&c.MaxMessage, DefaultMaxMessage)
-	set(&c.MaxPartial, DefaultMaxPartial)
-	c.MaxPartial = max(c.MaxPartial, c.MaxMessage+partialCost)
-	set(&c.MaxPartialAll, DefaultMaxPartialAll)
-	c.MaxPartialAll = max(c.MaxPartialAll, c.MaxPartial)
+	set(&c.MaxPartial, max(DefaultMaxPartial, c.MaxMessage+partialCost))
+	set(&c.MaxPartialAll, max(DefaultMaxPartialAll, c.MaxPartial))
 	return c
 }
 
@@ -289,7 +288,8 @@ func (c *Core) newID() uint32 {
 // jitter draws a time of at most d and at least half of it, so that those who lost the same thing at once do not all
 // come back at once.
 func (c *Core) jitter(d time.Duration) time.Duration {
-	return d/2 + time.Duration(uint64(d/2)*uint64(c.cfg.Rand())>>32)
+	part, _ := bits.Mul64(uint64(d/2), uint64(c.cfg.Rand())<<32)
+	return d/2 + time.Duration(part)
 }
 
 // info is what this member says of itself in a negotiation.

@@ -162,6 +162,9 @@ var errMembers = errors.New("too many members")
 
 // lose handles the end of a member's last channel (MSH-20).
 func (c *Core) lose(m *member, err error) {
+	if len(c.Neighbors()) == 0 {
+		c.wave = nil // what ends with this member does not complete a mesh
+	}
 	c.forget(m, err)
 	if c.state == StateLeaving {
 		return
@@ -275,6 +278,9 @@ func (c *Core) handle(ch *channel, m *wire.Message) {
 	if from != nil && from.ch == nil {
 		from.via = ch
 	}
+	if c.state == StateLeaving && m.ServiceID != wire.ServiceUserMessage {
+		return // STA-17: nothing is begun any more
+	}
 	switch m.ServiceID {
 	case wire.ServiceUserMessage:
 		if from != nil && from.announced { // MSG-14
@@ -282,7 +288,7 @@ func (c *Core) handle(ch *channel, m *wire.Message) {
 		}
 	case wire.ServiceChannelBuilder, wire.ServiceDataChannelBuilder:
 		if m.SenderID >= MinID && m.SenderID != c.id {
-			c.service(address{id: m.SenderID, me: c.id}, m.ServiceID, m.Content)
+			c.service(address{id: m.SenderID, me: c.id, via: ch.link}, m.ServiceID, m.Content)
 		}
 	case wire.ServiceFullMesh:
 		if m.SenderID >= MinID && m.SenderID != c.id {

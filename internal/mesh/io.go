@@ -232,7 +232,9 @@ var (
 // get the message.
 type SlowError struct{ IDs []uint32 }
 
-func (e *SlowError) Error() string { return fmt.Sprintf("members %d dropped: they %v", e.IDs, ErrSlow) }
+func (e *SlowError) Error() string {
+	return fmt.Sprintf("netflux: members %d dropped: they take messages too slowly", e.IDs)
+}
 
 // Is makes a SlowError an ErrSlow.
 func (e *SlowError) Is(target error) bool { return target == ErrSlow }

@@ -187,6 +187,9 @@ func (c *Core) checked(member bool) {
 // signalingFailed is called when no way in was found through the member that the server chose: it is asked again, which
 // has it choose another one (STA-5). The first time at once, then after growing pauses.
 func (c *Core) signalingFailed() {
+	if c.sig.state == SignalingClosed {
+		return // it begins anew
+	}
 	n := min(c.sig.failed, 6)
 	c.sig.failed++
 	if n == 0 {
@@ -254,6 +257,9 @@ func (c *Core) tell(to address, service uint32, content []byte) error {
 	}
 	ch := c.route(to.id)
 	if ch == nil {
+		ch = c.channels[to.via] // BLD-5: the answer to one that is no member goes as its request came
+	}
+	if ch == nil || ch.member == nil {
 		return errNoRoute
 	}
 	c.queue(ch, m.Append(nil))

@@ -167,9 +167,11 @@ func (c *Core) leave(err error) {
 	c.cancelAttempts()
 	c.leaveTime = c.after(c.cfg.LeaveTimeout, c.becomeLeft)
 	for _, ch := range c.byLink() {
-		if ch.member == nil {
+		switch {
+		case ch.closing: // with its attempt
+		case ch.member == nil:
 			c.close(ch, true)
-		} else if !ch.ready && !c.hasWork(ch) { // else pull does it, when all has been sent
+		case !ch.ready && !c.hasWork(ch): // else pull does it, when all has been sent
 			c.close(ch, false)
 		}
 	}
