@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/meshpair/meshpair/netflux"
@@ -59,7 +60,8 @@ type driven struct {
 	log  *slog.Logger
 	stop context.CancelFunc // ends the joins that were read; owned by read
 
-	invitations sync.WaitGroup
+	busy    atomic.Bool    // a join is under way
+	running sync.WaitGroup // joins and invitations
 
 	wmu sync.Mutex
 	w   *json.Encoder
@@ -87,7 +89,7 @@ func peerCommand(ctx context.Context, e *env, args []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	err := d.group.Leave(ctx)
-	d.invitations.Wait() // leaving has ended them
+	d.running.Wait() // leaving has ended them
 	d.await(netflux.Left)
 	return err
 }
@@ -130,7 +132,7 @@ func (d *driven) read(ctx context.Context, r io.Reader, lines chan<- request) {
 	}
 }
 
-// work carries out commands one after the other.
+// work begins commands one after the other.
 func (d *driven) work(ctx context.Context, lines <-chan request) {
 	for {
 		select {
@@ -140,6 +142,10 @@ func (d *driven) work(ctx context.Context, lines <-chan request) {
 			if !ok {
 				return
 			}
+			if req.Cmd == "join" { // which may take as long as it likes, without holding up what follows
+				d.join(req)
+				continue
+			}
 			d.answer(req, object{"event": "ok"}, d.do(ctx, req))
 		}
 	}
@@ -148,8 +154,6 @@ func (d *driven) work(ctx context.Context, lines <-chan request) {
 // do carries out a command.
 func (d *driven) do(ctx context.Context, req request) error {
 	switch req.Cmd {
-	case "join":
-		return d.join(req)
 	case "send", "sendTo", "invite", "leave":
 	case "":
 		return errors.New("a command needs \"cmd\"")
@@ -165,7 +169,7 @@ func (d *driven) do(ctx context.Context, req request) error {
 		return errors.New("join first")
 	case req.Cmd == "invite":
 		g := d.group
-		d.invitations.Go(func() { d.invite(ctx, g, req.URL) })
+		d.running.Go(func() { d.invite(ctx, g, req.URL) })
 		return nil
 	case req.Cmd == "leave":
 		err := d.group.Leave(ctx)
@@ -187,10 +191,12 @@ func (d *driven) do(ctx context.Context, req request) error {
 	return d.group.SendTo(ctx, req.To, kind, data)
 }
 
-func (d *driven) join(req request) error {
+// join begins to join, and answers when that is over.
+func (d *driven) join(req request) {
 	if d.group != nil {
-		if d.group.State() != netflux.Left {
-			return netflux.ErrInGroup
+		if d.busy.Load() || d.group.State() != netflux.Left {
+			d.answer(req, nil, netflux.ErrInGroup)
+			return
 		}
 		d.await(netflux.Left)
 	}
@@ -210,14 +216,18 @@ func (d *driven) join(req request) error {
 	d.mu.Lock()
 	d.group = g
 	d.mu.Unlock()
-	if err := g.Join(req.joining, key); err != nil {
-		if g.State() == netflux.Left {
+	d.busy.Store(true)
+	d.running.Go(func() {
+		err := g.Join(req.joining, key)
+		d.busy.Store(false)
+		switch {
+		case err == nil:
+			d.await(netflux.Joined)
+		case g.State() == netflux.Left:
 			d.await(netflux.Left)
 		}
-		return err
-	}
-	d.await(netflux.Joined)
-	return nil
+		d.answer(req, object{"event": "ok"}, err)
+	})
 }
 
 // invite invites a bot. Its joining is told like that of any member, its not doing so as an error.

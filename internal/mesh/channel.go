@@ -272,6 +272,9 @@ func (c *Core) closed(in Closed) {
 	if in.Link == c.sig.link && c.sig.link != 0 {
 		if c.state == StateLeaving {
 			c.sig.closing = false
+			if !c.departing {
+				c.leaveMembers()
+			}
 			c.maybeLeft()
 			return
 		}

@@ -23,11 +23,12 @@ const (
 	InitTimeout        = 10 * time.Second  // from there to the end of its initialisation (CHN-16)
 	RetryDelay         = 300 * time.Second // before a member that could not be connected to is asked again (BLD-18)
 
-	SignalingInterval  = 5 * time.Second  // between two heartbeats to the signaling server (SIG-13)
-	SignalingMaxMissed = 3                // ticks without one of the server's (SIG-13)
-	SignalingTimeout   = 10 * time.Second // to open the WebSocket to it (SIG-41)
-	ReconnectPause     = 3 * time.Second  // the longest before signaling is connected to again
-	MaxRejoinPause     = 30 * time.Second // the longest before everything is begun anew
+	SignalingInterval  = 5 * time.Second        // between two heartbeats to the signaling server (SIG-13)
+	SignalingMaxMissed = 3                      // ticks without one of the server's (SIG-13)
+	SignalingTimeout   = 10 * time.Second       // to open the WebSocket to it (SIG-41)
+	GoodbyeTimeout     = 500 * time.Millisecond // for the signaling server to hear that this member leaves, before others do
+	ReconnectPause     = 3 * time.Second        // the longest before signaling is connected to again
+	MaxRejoinPause     = 30 * time.Second       // the longest before everything is begun anew
 	// RetryPause is by how much the pause grows before the server is asked for another member to join through.
 	RetryPause = 500 * time.Millisecond
 )
@@ -116,6 +117,7 @@ type Core struct {
 	pause     *timer // before signaling is connected to, or everything begun anew
 	rejoins   int    // in a row
 	leaveTime *timer
+	departing bool // leaving, and the signaling server knows: channels are closed when nothing waits on them
 
 	channels map[Link]*channel
 	members  map[uint32]*member

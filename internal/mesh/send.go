@@ -240,7 +240,7 @@ func (c *Core) pull(ch *channel) []byte {
 		return c.frame(ch, m)
 	}
 	ch.ready = false
-	if c.state == StateLeaving && ch.member != nil && !ch.closing {
+	if c.departing && ch.member != nil && !ch.closing {
 		c.close(ch, false) // STA-17
 	}
 	return nil

@@ -11,7 +11,8 @@ import (
 type signalingLink struct {
 	link    Link // 0: none
 	state   SignalingState
-	closing bool // the last link is being closed
+	closing bool   // the last link is being closed
+	goodbye *timer // how long that may take before members are left
 	out     [][]byte
 	ready   bool   // Pull is going to be called
 	opening *timer // until it is open

@@ -151,8 +151,11 @@ func (c *Core) reconnect() {
 	c.pause = c.after(c.jitter(ReconnectPause), c.connectSignaling) // STA-18
 }
 
-// leave leaves the group: signaling at once, each member when it has been sent what waits for it, and all at once after
-// LeaveTimeout (MSH-22, STA-17). err says why, if the user did not ask for it.
+// leave leaves the group: signaling at once, then each member when it has been sent what waits for it, and all at once
+// after LeaveTimeout (MSH-22, STA-17). err says why, if the user did not ask for it.
+//
+// The signaling server hears of it first: a member that is alone then asks it at once whether it is in the group, and
+// would be led to the one who has just left.
 func (c *Core) leave(err error) {
 	if c.state == StateLeft || c.state == StateLeaving {
 		return
@@ -166,12 +169,23 @@ func (c *Core) leave(err error) {
 	c.closeSignaling(nil)
 	c.cancelAttempts()
 	c.leaveTime = c.after(c.cfg.LeaveTimeout, c.becomeLeft)
+	if !c.sig.closing {
+		c.leaveMembers()
+		return
+	}
+	c.sig.goodbye = c.after(min(GoodbyeTimeout, c.cfg.LeaveTimeout), c.leaveMembers)
+}
+
+// leaveMembers closes the channels on which nothing waits, and has pull close the others.
+func (c *Core) leaveMembers() {
+	c.sig.goodbye.stop()
+	c.departing = true
 	for _, ch := range c.byLink() {
 		switch {
 		case ch.closing: // with its attempt
 		case ch.member == nil:
 			c.close(ch, true)
-		case !ch.ready && !c.hasWork(ch): // else pull does it, when all has been sent
+		case !ch.ready && !c.hasWork(ch):
 			c.close(ch, false)
 		}
 	}
@@ -191,6 +205,8 @@ func (c *Core) becomeLeft() {
 	if c.sig.closing {
 		c.emit(Close{c.sig.link, true})
 	}
+	c.sig.goodbye.stop()
+	c.departing = false
 	c.dropAll()
 	c.id, c.groupID, c.key = 0, 0, ""
 	c.sig = signalingLink{state: SignalingClosed}

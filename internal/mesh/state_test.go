@@ -140,7 +140,9 @@ func TestLeaveSendsWhatWaits(t *testing.T) {
 	r.step(Send{Token: 3, To: id(1), Text: true, Data: []byte("not accepted")})
 	r.expect("done 1: <nil>", "done 2: <nil>")
 	r.step(Leave{})
-	r.expect("LEAVING", "done 3: not in a group", "close 1", "signaling CLOSED", fmt.Sprint("close ", l3))
+	r.expect("LEAVING", "done 3: not in a group", "close 1", "signaling CLOSED")
+	r.step(Closed{Link: 1}) // the server knows now
+	r.expect(fmt.Sprint("close ", l3))
 	r.free(l2)
 	r.expect(fmt.Sprint(l2, `< from=#500 to=#2 user length=1 type=0 full="x"`), fmt.Sprint("close ", l2))
 	r.closeAll()
@@ -355,4 +357,17 @@ func TestNothingBeginsWhileLeaving(t *testing.T) {
 		t.Errorf("%q", r.log)
 	}
 	r.sum()
+}
+
+// TestLeaveServerFirst: the signaling server hears of a leaving before the members do, but is not waited for long
+// (MSH-22).
+func TestLeaveServerFirst(t *testing.T) {
+	r := newRig(t, Config{}).first()
+	l := r.letIn(id(1))
+	r.step(Leave{})
+	r.expect("LEAVING", "close 1", "signaling CLOSED")
+	r.pass(GoodbyeTimeout - 1)
+	r.expect()
+	r.pass(1)
+	r.expect(fmt.Sprint("close ", l))
 }
