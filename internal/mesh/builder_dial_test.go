@@ -94,3 +94,12 @@ func TestInvite(t *testing.T) {
 	}
 	r.sum()
 }
+
+// TestInviteWithoutGroup: there is nothing to let anybody into between two groups.
+func TestInviteWithoutGroup(t *testing.T) {
+	r := newRig(t, Config{}).dialing()
+	r.step(Closed{1, nil})
+	r.skip()
+	r.step(Invite{1, "ws://bot"})
+	r.expect("done 1: not in a group")
+}
