@@ -78,6 +78,7 @@ func TestInvite(t *testing.T) {
 	r.step(Received{2, initPong(id(1))})
 	r.expect("done 3: <nil>", "joined #1")
 	r.step(Cancel{3})
+	r.step(Cancel{0}) // the token of no invitation
 	r.expect()
 	r.connected(true)
 	r.step(Invite{6, "ws://late"})
