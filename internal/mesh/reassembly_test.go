@@ -382,3 +382,17 @@ func TestRoomIsNoMoreThanTheMessage(t *testing.T) {
 		t.Errorf("%d bytes were delivered in %d", ChunkSize+1, cap(r.got[0].Data))
 	}
 }
+
+// TestEarlyChunksMove: what came before its turn is held once: MSG-11.
+func TestEarlyChunksMove(t *testing.T) {
+	r := newRig(t, Config{}).first()
+	l := r.letIn(id(1))
+	all := chunks(1, 1, pattern(6*ChunkSize))
+	for _, n := range []int{2, 1, 4, 0} {
+		r.step(Received{l, all[n]})
+	}
+	p := r.core.members[id(1)].partials[1]
+	if len(p.data) != 3*ChunkSize || len(p.early) != 1 || p.cost != partialCost+cap(p.data)+ChunkSize || p.cost != r.core.partial {
+		t.Errorf("%d bytes in order, %d chunks early, %d bytes accounted for", len(p.data), len(p.early), p.cost)
+	}
+}

@@ -130,7 +130,7 @@ func (c *Core) cancel(token uint64) {
 		}
 	}
 	for _, ch := range c.byLink() {
-		if ch.token == token {
+		if token != 0 && ch.token == token {
 			c.invitation(ch, ErrCanceled)
 			c.close(ch, true)
 			return

@@ -362,3 +362,42 @@ func TestReadyOnce(t *testing.T) {
 		t.Error("something comes of no link")
 	}
 }
+
+// TestTurnsGoOn with the member after the one whose turn it was, also when nothing is left for that one.
+func TestTurnsGoOn(t *testing.T) {
+	r := newRig(t, Config{}).first()
+	l := r.letIn(id(1))
+	r.distant(l, id(2), id(1))
+	r.distant(l, id(3), id(1))
+	r.hold(l)
+	for i, chunks := range []int{1, 2, 2} {
+		r.step(Send{Token: uint64(i), To: id(uint32(i) + 1), Data: make([]byte, chunks*ChunkSize)})
+	}
+	r.skip()
+	r.free(l)
+	var got []string
+	for _, line := range r.log {
+		if _, to, ok := strings.Cut(line, "to="); ok {
+			got = append(got, strings.Fields(to)[0])
+		}
+	}
+	lines(t, got, "#1", "#2", "#3", "#2", "#3")
+}
+
+// TestReroute: what waits for a distant member goes another way when its route is lost, or found: CHN-5, MSH-16.
+func TestReroute(t *testing.T) {
+	r := newRig(t, Config{}).first()
+	l1, l2 := r.letIn(id(1)), r.letIn(id(2))
+	r.distant(l1, id(3), ids(1, 2)...)
+	r.hold(l1)
+	r.step(Send{Token: 1, To: id(3), Text: true, Data: []byte("x")})
+	r.expect("joined #3", "done 1: <nil>")
+	r.step(Closed{Link: l1})
+	r.expect("gone #1: <nil>", "3< from=#500 to=#3 adjacentMembers=#2", `3< from=#500 to=#3 user length=1 type=0 full="x"`,
+		"signaling CHECKING", "sig< connect id=#500 members=#2,#3")
+	r.distant(l2, id(4), id(77)) // heard for the first time: there is no way to it yet
+	r.step(Send{Token: 2, To: id(4), Text: true, Data: []byte("y")})
+	r.expect("joined #4", "done 2: <nil>")
+	r.distant(l2, id(4), id(2))
+	r.expect(`3< from=#500 to=#4 user length=1 type=0 full="y"`)
+}
