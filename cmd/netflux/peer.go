@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/meshpair/meshpair/netflux"
@@ -60,8 +59,7 @@ type driven struct {
 	log  *slog.Logger
 	stop context.CancelFunc // ends the joins that were read; owned by read
 
-	busy    atomic.Bool    // a join is under way
-	running sync.WaitGroup // joins and invitations
+	invitations sync.WaitGroup
 
 	wmu sync.Mutex
 	w   *json.Encoder
@@ -89,7 +87,7 @@ func peerCommand(ctx context.Context, e *env, args []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	err := d.group.Leave(ctx)
-	d.running.Wait() // leaving has ended them
+	d.invitations.Wait() // leaving has ended them
 	d.await(netflux.Left)
 	return err
 }
@@ -132,7 +130,7 @@ func (d *driven) read(ctx context.Context, r io.Reader, lines chan<- request) {
 	}
 }
 
-// work begins commands one after the other.
+// work carries out commands one after the other.
 func (d *driven) work(ctx context.Context, lines <-chan request) {
 	for {
 		select {
@@ -142,10 +140,6 @@ func (d *driven) work(ctx context.Context, lines <-chan request) {
 			if !ok {
 				return
 			}
-			if req.Cmd == "join" { // which may take as long as it likes, without holding up what follows
-				d.join(req)
-				continue
-			}
 			d.answer(req, object{"event": "ok"}, d.do(ctx, req))
 		}
 	}
@@ -154,6 +148,8 @@ func (d *driven) work(ctx context.Context, lines <-chan request) {
 // do carries out a command.
 func (d *driven) do(ctx context.Context, req request) error {
 	switch req.Cmd {
+	case "join":
+		return d.join(req)
 	case "send", "sendTo", "invite", "leave":
 	case "":
 		return errors.New("a command needs \"cmd\"")
@@ -169,7 +165,7 @@ func (d *driven) do(ctx context.Context, req request) error {
 		return errors.New("join first")
 	case req.Cmd == "invite":
 		g := d.group
-		d.running.Go(func() { d.invite(ctx, g, req.URL) })
+		d.invitations.Go(func() { d.invite(ctx, g, req.URL) })
 		return nil
 	case req.Cmd == "leave":
 		err := d.group.Leave(ctx)
@@ -191,12 +187,10 @@ func (d *driven) do(ctx context.Context, req request) error {
 	return d.group.SendTo(ctx, req.To, kind, data)
 }
 
-// join begins to join, and answers when that is over.
-func (d *driven) join(req request) {
+func (d *driven) join(req request) error {
 	if d.group != nil {
-		if d.busy.Load() || d.group.State() != netflux.Left {
-			d.answer(req, nil, netflux.ErrInGroup)
-			return
+		if d.group.State() != netflux.Left {
+			return netflux.ErrInGroup
 		}
 		d.await(netflux.Left)
 	}
@@ -216,18 +210,14 @@ func (d *driven) join(req request) {
 	d.mu.Lock()
 	d.group = g
 	d.mu.Unlock()
-	d.busy.Store(true)
-	d.running.Go(func() {
-		err := g.Join(req.joining, key)
-		d.busy.Store(false)
-		switch {
-		case err == nil:
-			d.await(netflux.Joined)
-		case g.State() == netflux.Left:
+	if err := g.Join(req.joining, key); err != nil {
+		if g.State() == netflux.Left {
 			d.await(netflux.Left)
 		}
-		d.answer(req, object{"event": "ok"}, err)
-	})
+		return err
+	}
+	d.await(netflux.Joined)
+	return nil
 }
 
 // invite invites a bot. Its joining is told like that of any member, its not doing so as an error.
