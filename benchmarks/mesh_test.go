@@ -349,3 +349,32 @@ func (m *mesh) close() {
 	m.server.Shutdown(ctx)
 	<-m.served
 }
+
+// TestMeshRounds runs each kind of round once, small, and checks that its figures can be true.
+func TestMeshRounds(t *testing.T) {
+	duos := startDuos(t)
+	for _, kind := range []string{ours, bare} {
+		for name, round := range map[string]func() (sample, error){
+			"RoundTrip":  func() (sample, error) { return roundTrips(duos[kind], 10*time.Millisecond) },
+			"Throughput": func() (sample, error) { return oneWay(duos[kind], 100_000, kind == bare, 10*time.Millisecond) },
+			"Form": func() (sample, error) {
+				if kind == bare {
+					return formBare(3)
+				}
+				return formOurs(3)
+			},
+		} {
+			t.Run(kind+"/"+name, func(t *testing.T) {
+				s, err := round()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for unit, value := range s {
+					if value <= 0 {
+						t.Errorf("%v %s", value, unit)
+					}
+				}
+			})
+		}
+	}
+}
