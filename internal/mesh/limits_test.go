@@ -1,0 +1,132 @@
+package mesh
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshpair/meshpair/internal/wire"
+)
+
+func (r *rig) count(prefix string) (n int) {
+	for _, line := range r.log {
+		if strings.HasPrefix(line, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestMaxControl: a member that has us answer and takes no answer is dropped before that needs much memory.
+func TestMaxControl(t *testing.T) {
+	r := newRig(t, Config{}).first()
+	l := r.letIn(id(1))
+	other := r.letIn(id(2))
+	r.hold(l)
+	r.skip()
+	for range MaxControl / itemCost {
+		r.says(l, id(1), wire.ServiceChannelBuilder, requestOf(id(1), id(2))) // denied: it is adjacent
+		if r.core.channels[l] == nil {
+			break
+		}
+		if size := r.core.channels[l].outSize; size > MaxControl+1000 {
+			t.Fatalf("%d bytes wait", size)
+		}
+	}
+	r.step(Tick{})
+	if r.count("gone #1: takes messages too slowly") != 1 || r.core.channels[other] == nil {
+		t.Errorf("%q", r.log[max(0, len(r.log)-5):])
+	}
+}
+
+// TestMaxMaking: channels that come to nothing count until their links have ended.
+func TestMaxMaking(t *testing.T) {
+	r := newRig(t, Config{}).first()
+	r.skip()
+	ask := func() {
+		for n := range uint32(MaxMaking + 50) {
+			r.content(n+1, wire.ServiceChannelBuilder, request(nil))
+			r.content(n+1, wire.ServiceChannelBuilder, negotiation(wire.Negotiation{Initiator: canDo}))
+		}
+	}
+	ask()
+	if n := r.count("offer"); n != MaxMaking {
+		t.Errorf("%d offers", n)
+	}
+	r.quiet(15 * time.Second) // all have failed
+	if n := len(r.core.making); n != MaxMaking || len(r.core.channels) != 0 {
+		t.Errorf("%d links in the making, %d channels", n, len(r.core.channels))
+	}
+	r.skip()
+	ask()
+	if n := r.count("offer"); n != 0 {
+		t.Errorf("%d offers more", n)
+	}
+	r.quiet(15 * time.Second)
+	r.closeAll()
+	if n := len(r.core.making); n != 0 {
+		t.Errorf("%d links in the making", n)
+	}
+	r.skip()
+	ask()
+	if n := r.count("offer"); n != MaxMaking {
+		t.Errorf("%d offers", n)
+	}
+}
+
+// TestMaxOffers: in one attempt a peer does not have us make one connection after the other.
+func TestMaxOffers(t *testing.T) {
+	r := newRig(t, Config{}).first()
+	r.content(9, wire.ServiceChannelBuilder, request(nil))
+	r.skip()
+	for i := range 3 * MaxOffers {
+		r.content(9, wire.ServiceDataChannelBuilder, offer(fmt.Sprint(i)))
+	}
+	if n := r.count("answer"); n != MaxOffers {
+		t.Errorf("%d answers", n)
+	}
+}
+
+// TestNoDial: with NoDial no WebSocket is opened because a peer listens, and it is told so; the other way is taken.
+func TestNoDial(t *testing.T) {
+	r := newRig(t, Config{NoDial: true}).first()
+	r.content(9, wire.ServiceChannelBuilder, request(nil))
+	r.skip()
+	listens := canDo
+	listens.WSS = "ws://127.0.0.1:1"
+	r.content(9, wire.ServiceChannelBuilder, negotiation(wire.Negotiation{Initiator: listens}))
+	r.expect(`offer 2 {"id":#500,"type":2}`)
+	if i := r.core.info(); i.WSSupported || !i.WSTried {
+		t.Errorf("%+v", i)
+	}
+	r.step(Invite{Token: 1, URL: "ws://127.0.0.1:1"}) // what the user asks for is another matter
+	r.expect("dial 3 ws://127.0.0.1:1/?type=2&wcId=#501&senderId=-1&key=key")
+}
+
+// TestMaxFrame: messages of more than 65,535 bytes are neither taken nor passed on (CHN-4).
+func TestMaxFrame(t *testing.T) {
+	r := newRig(t, Config{}).first()
+	a, b := r.letIn(id(1)), r.letIn(id(2))
+	r.skip()
+	frame := func(to uint32, n int) []byte {
+		m := wire.Message{SenderID: id(1), RecipientID: to, ServiceID: wire.ServiceUserMessage}
+		um := wire.UserMessage{Type: wire.UserBytes, Kind: wire.UserMessageFull, Full: []byte{}}
+		m.Content = um.Append(nil)
+		um.Full = bytes.Repeat([]byte{1}, n-len(m.Append(nil))-8)
+		m.Content = um.Append(nil)
+		for len(m.Append(nil)) < n {
+			um.Full = append(um.Full, 1)
+			m.Content = um.Append(nil)
+		}
+		return m.Append(nil)
+	}
+	r.step(Received{a, frame(0, MaxFrame)})
+	r.step(Received{a, frame(0, MaxFrame+1)})
+	r.step(Received{a, frame(id(2), MaxFrame)})
+	r.step(Received{a, frame(id(2), MaxFrame+1)})
+	if len(r.got) != 1 || r.count(fmt.Sprint(b, "< ")) != 1 {
+		t.Errorf("%d delivered, %d passed on: %.300q", len(r.got), r.count(fmt.Sprint(b, "< ")), r.log)
+	}
+}
