@@ -103,6 +103,15 @@ func TestNoDial(t *testing.T) {
 	}
 	r.step(Invite{Token: 1, URL: "ws://127.0.0.1:1"}) // what the user asks for is another matter
 	r.expect("dial 3 ws://127.0.0.1:1/?type=2&wcId=#501&senderId=-1&key=key")
+
+	r = newRig(t, Config{NoDial: true}).asking() // whatever the other end says that we have said
+	r.content(0, wire.ServiceChannelBuilder, response(true))
+	r.skip()
+	n := wire.Negotiation{Initiator: canDo, HasPassive: true, Passive: listens}
+	r.content(0, wire.ServiceChannelBuilder, negotiation(n))
+	if r.count("dial") != 0 || r.count("offer") != 1 {
+		t.Errorf("%q", r.log)
+	}
 }
 
 // TestMaxFrame: messages of more than 65,535 bytes are neither taken nor passed on (CHN-4).
@@ -126,7 +135,52 @@ func TestMaxFrame(t *testing.T) {
 	r.step(Received{a, frame(0, MaxFrame+1)})
 	r.step(Received{a, frame(id(2), MaxFrame)})
 	r.step(Received{a, frame(id(2), MaxFrame+1)})
+	// One that is short enough as it came, but not as it is passed on, with the fields that it lacks.
+	m := wire.Message{RecipientID: id(2), Content: make([]byte, MaxFrame)}
+	short := m.Append(nil)
+	short = append(short[:0:0], short[2:]...) // without the senderId
+	m.Content = m.Content[:MaxFrame-(len(short)-MaxFrame)]
+	r.step(Received{a, m.Append(nil)[2:]})
 	if len(r.got) != 1 || r.count(fmt.Sprint(b, "< ")) != 1 {
 		t.Errorf("%d delivered, %d passed on: %.300q", len(r.got), r.count(fmt.Sprint(b, "< ")), r.log)
+	}
+}
+
+// TestStalledRoute: a distant member is not silent if nothing is read from the link on which it is heard (MSH-13).
+func TestStalledRoute(t *testing.T) {
+	for _, stalled := range []bool{true, false} {
+		r := newRig(t, Config{}).first()
+		l := r.letIn(id(1))
+		r.distant(l, id(2), id(1))
+		r.step(Stalled{Link: l, On: stalled})
+		for range 12 {
+			r.pass(time.Second)
+			if !stalled {
+				r.says(l, id(1), wire.ServiceHeartbeat, nil)
+			}
+			r.signaling(wire.Signaling{Kind: wire.SignalingHeartbeat, Heartbeat: true})
+		}
+		if got := len(r.core.Members()) == 3; got != stalled {
+			t.Errorf("stalled %v: members %v", stalled, r.core.Members())
+		}
+	}
+}
+
+// TestLeaveWithMessageInHand: a channel from which a message has been pulled is closed when the next pull shows that the
+// message has been sent (STA-17).
+func TestLeaveWithMessageInHand(t *testing.T) {
+	r := newRig(t, Config{}).first()
+	l := r.letIn(id(1))
+	r.hold(l)
+	r.step(Send{Token: 1, Data: []byte("x")})
+	r.pullOne(l)
+	r.step(Leave{})
+	r.step(Closed{Link: 1})
+	if n := r.count(fmt.Sprint("close ", l)); n != 0 {
+		t.Errorf("%q", r.log)
+	}
+	r.pullOne(l)
+	if n := r.count(fmt.Sprint("close ", l)); n != 1 {
+		t.Errorf("%q", r.log)
 	}
 }
