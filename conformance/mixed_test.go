@@ -147,10 +147,10 @@ func mixLong(t *testing.T, all []*driver.Peer, ids []uint32) {
 }
 
 // TestManyBigMessages sends 64 messages of 1 MiB in a row to a member of this implementation and to an original page:
-// all arrive, in order (CHN-5, MSG-6).
+// all arrive, in order (CHN-5, MSG-6). The page then sends 5 MiB to all.
 func TestManyBigMessages(t *testing.T) {
 	const n = 64
-	all := append(startMembers(t, 2), startPages(t, 1)...)
+	all := append(startMembers(t, 3), startPages(t, 1)...)
 	url := startSigver(t)
 	for _, p := range all {
 		do(t, p, driver.Command{"cmd": "join", "signaling": url, "key": "many", "loopback": true})
@@ -169,6 +169,14 @@ func TestManyBigMessages(t *testing.T) {
 				t.Fatalf("%s: message %d is another one", p.Name, i)
 			}
 		}
+	}
+	// And back: the page sends 5 MiB to all.
+	page := all[len(all)-1]
+	id = do(t, page, driver.Command{"cmd": "status"}).ID
+	text := strings.Repeat(greeting(0), big/len(greeting(0)))
+	do(t, page, driver.Command{"cmd": "send", "text": text})
+	for _, p := range all[:len(all)-1] {
+		expectMessage(t, p, id, []byte(text), true)
 	}
 }
 
