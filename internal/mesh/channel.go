@@ -75,7 +75,8 @@ func (c *Core) newChannel(to address, k kind, timeout time.Duration) *channel {
 	return ch
 }
 
-// close closes a link, without a word before (CHN-21); it is of no concern from then on, except when leaving, which waits for its end.
+// close closes a link, without a word before (CHN-21); it is of no concern from then on, except when leaving, which
+// waits for its end.
 func (c *Core) close(ch *channel, abort bool) {
 	c.release(ch)
 	ch.closing = true
@@ -235,6 +236,9 @@ func (c *Core) initPing(ch *channel, d *wire.ChannelData) error {
 	c.queue(ch, (&wire.Channel{Kind: wire.ChannelInitPong, InitPong: c.id}).Append(nil))
 	c.becomeConstructing()
 	c.adopt(ch, d.SenderID)
+	if ch.member == nil { // there are too many already, and the channel is closed
+		return nil
+	}
 	c.wave = &wave{} // MSH-5, MSH-8
 	c.connectTo(d.Members, d.SenderID, c.wave)
 	c.settle(c.wave)
