@@ -34,18 +34,7 @@ func startMembers(t testing.TB, n int) []*driver.Peer {
 	}
 	all := make([]*driver.Peer, n)
 	for i := range all {
-		p, err := driver.Start(fmt.Sprintf("Go member %d", i+1), pageTimeout, exec.Command(path, "peer"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if t.Failed() {
-				p.Kill()
-			} else if err := p.Close(); err != nil {
-				t.Errorf("%s: %v", p.Name, err)
-			}
-		})
-		all[i] = p
+		all[i] = startDriver(t, fmt.Sprintf("Go member %d", i+1), exec.Command(path, "peer"))
 	}
 	return all
 }

@@ -51,20 +51,26 @@ func startPages(t testing.TB, n int) []*driver.Peer {
 	for i := range pages {
 		cmd := exec.Command("node", "netflux-page.mjs", endpoint)
 		cmd.Dir = dir
-		p, err := driver.Start(fmt.Sprintf("page %d", i+1), pageTimeout, cmd)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if t.Failed() {
-				p.Kill()
-			} else if err := p.Close(); err != nil {
-				t.Errorf("%s: %v", p.Name, err)
-			}
-		})
-		pages[i] = p
+		pages[i] = startDriver(t, fmt.Sprintf("page %d", i+1), cmd)
 	}
 	return pages
+}
+
+// startDriver starts a driver that ends with the test.
+func startDriver(t testing.TB, name string, cmd *exec.Cmd) *driver.Peer {
+	t.Helper()
+	p, err := driver.Start(name, pageTimeout, cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			p.Kill()
+		} else if err := p.Close(); err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+		}
+	})
+	return p
 }
 
 // startBrowser starts a browser and returns the endpoint for pages.
