@@ -49,8 +49,8 @@ func ParseCall(query string) (Call, error) {
 	return call, nil
 }
 
-// Invites reports whether a call is one to join the caller's group, not agreed on before.
-func (c Call) Invites() bool { return kind(c.Kind) == withMember && c.Sender < 0 }
+// Invites reports whether a call is one to join the caller's group.
+func (c Call) Invites() bool { return kind(c.Kind) == withMember && c.Key != "" }
 
 // Accept decides whether a WebSocket is accepted that a peer opens to this member, or to a bot that is to become one. If
 // it is, the link that it becomes is returned, whose end is told by [Closed] even if it never opened.
@@ -68,11 +68,14 @@ func (c *Core) Accept(now time.Duration, call Call) (Link, []Output, error) {
 // which it listens itself.
 func (c *Core) Invited(now time.Duration, call Call, listen string) (Link, []Output, error) {
 	c.begin(now)
-	if c.state != StateLeft || kind(call.Kind) != withMember || call.Key == "" {
+	if c.state != StateLeft || !call.Invites() {
 		return 0, c.outputs, refused("no invitation")
 	}
 	c.enter(call.Key, listen)
 	c.renew()
+	if call.Group >= MinID && call.Group < 1<<32 { // initPing has the last word
+		c.groupID = uint32(call.Group)
+	}
 	ch := c.newChannel(address{signaling: true}, withMember, DialTimeout)
 	ch.apart, ch.accepted = true, true
 	c.invited = ch
@@ -101,7 +104,7 @@ func (c *Core) accept(call Call) (*channel, error) {
 		return nil, refused("not in that group")
 	case k == withJoining && (c.topology != constructed || call.Group != int64(c.groupID)):
 		return nil, refused("not a member of that group")
-	case k == withMember && a == nil && (!call.Invites() || c.topology != idle):
+	case k == withMember && a == nil && c.topology != idle:
 		return nil, refused("in the group already")
 	case len(c.making) >= MaxMaking:
 		return nil, ErrBusy
