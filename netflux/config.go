@@ -99,6 +99,8 @@ type Config struct {
 	// message of MaxMessageSize needs if that is more; MaxPartialAll, by default 256 MiB, is the same for all members.
 	// A message that is longer is refused, too.
 	MaxPartial, MaxPartialAll int
+
+	network network // what tests have in place of this machine's
 }
 
 func (c Config) withDefaults() Config {
@@ -110,6 +112,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ReceiveBuffer <= 0 {
 		c.ReceiveBuffer = DefaultReceiveBuffer
+	}
+	if c.network == nil {
+		c.network = machine{}
 	}
 	return c
 }
