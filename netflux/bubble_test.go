@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -30,7 +31,7 @@ type world struct {
 const signalingAddr = "127.0.0.1:8000"
 
 // inWorld runs a test in a bubble. That it ends proves that no goroutine is left.
-func inWorld(t *testing.T, f func(w *world)) {
+func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{MemNet: netflux.NewMemNet(), t: t}
@@ -40,7 +41,7 @@ func inWorld(t *testing.T, f func(w *world)) {
 				w.stopServer()
 			}
 		})
-		f(w)
+		f(t, w)
 	})
 }
 
@@ -224,7 +225,7 @@ func TestBigGroups(t *testing.T) {
 				name = "at once"
 			}
 			t.Run(fmt.Sprint(n, " ", name), func(t *testing.T) {
-				inWorld(t, func(w *world) {
+				inWorld(t, func(t *testing.T, w *world) {
 					var all []*peer
 					if atOnce {
 						all = w.atOnce(n)
@@ -245,8 +246,11 @@ func TestBigGroups(t *testing.T) {
 						scripts[i] = script(uint64(n), n, i, sizes)
 					}
 					long := script(uint64(n), n, 0, []int{1 << 20})
-					if n > 20 && atOnce {
+					switch {
+					case n > 20 && atOnce:
 						long = long[2:] // to one alone
+					case n > 20:
+						long = long[1:3]
 					}
 					scripts[0] = append(scripts[0], long...)
 					w.talk(all, scripts)
@@ -290,4 +294,35 @@ func losses(p *peer) (all []netflux.Event) {
 		}
 	}
 	return all
+}
+
+// A botPeer is a bot and what it was told.
+type botPeer struct {
+	*netflux.Bot
+	*peer
+}
+
+// bot runs a bot that listens.
+func (w *world) bot(l net.Listener, cfg netflux.BotConfig) *botPeer {
+	w.t.Helper()
+	b := &botPeer{peer: &peer{t: w.t, changed: make(chan struct{})}}
+	cfg.URL = "ws://" + l.Addr().String()
+	cfg.Group = w.config(cfg.Group)
+	cfg.Group.Loopback = true
+	cfg.OnEvent = func(_ *netflux.Group, e netflux.Event) { b.note(e) }
+	var err error
+	if b.Bot, err = netflux.NewBot(cfg); err != nil {
+		w.t.Fatal(err)
+	}
+	server := &http.Server{Handler: b.Bot}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	w.t.Cleanup(func() {
+		if err := b.Shutdown(context.Background()); err != nil {
+			w.t.Error(err)
+		}
+		server.Close()
+		<-served
+	})
+	return b
 }

@@ -53,22 +53,7 @@ type peer struct {
 func newPeer(t testing.TB, cfg netflux.Config) *peer {
 	p := &peer{t: t, changed: make(chan struct{})}
 	cfg.Loopback = true
-	cfg.OnEvent = func(e netflux.Event) {
-		p.mu.Lock()
-		if m, ok := e.(netflux.Message); ok && p.taker != nil {
-			take := p.taker
-			p.mu.Unlock()
-			take(m)
-			return
-		}
-		p.events = append(p.events, e)
-		close(p.changed)
-		p.changed = make(chan struct{})
-		p.mu.Unlock()
-		if p.hold != nil {
-			p.hold(e)
-		}
-	}
+	cfg.OnEvent = p.note
 	p.Group = netflux.New(cfg)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -78,6 +63,24 @@ func newPeer(t testing.TB, cfg netflux.Config) *peer {
 		}
 	})
 	return p
+}
+
+// note is told an event.
+func (p *peer) note(e netflux.Event) {
+	p.mu.Lock()
+	if m, ok := e.(netflux.Message); ok && p.taker != nil {
+		take := p.taker
+		p.mu.Unlock()
+		take(m)
+		return
+	}
+	p.events = append(p.events, e)
+	close(p.changed)
+	p.changed = make(chan struct{})
+	p.mu.Unlock()
+	if p.hold != nil {
+		p.hold(e)
+	}
 }
 
 // take has f called for each message from now on, instead of noting it.

@@ -198,6 +198,9 @@ type memChannel struct {
 }
 
 func (n *MemNet) channel(cfg rtc.Config, label string, send func(rtc.Signal)) *memChannel {
+	if cfg.CloseTimeout <= 0 {
+		cfg.CloseTimeout = rtc.DefaultCloseTimeout
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.lastPort++
