@@ -11,6 +11,7 @@ import (
 var (
 	ErrNoSignaling = errors.New("netflux: no signaling server: set Config.SignalingURL to ws://HOST:PORT or wss://HOST:PORT")
 	ErrICEServer   = errors.New("netflux: one of Config.ICEServers cannot be used")
+	ErrListen      = errors.New("netflux: cannot listen for other members")
 	ErrKey         = errors.New("netflux: a key cannot be used")
 	ErrInGroup     = errors.New("netflux: already in a group: call Leave first")
 )
@@ -37,6 +38,9 @@ var (
 	ErrGone        = mesh.ErrGone        // it left meanwhile
 	ErrBusy        = mesh.ErrBusy        // too many channels are in the making
 	ErrProtocol    = mesh.ErrProtocol    // it breaks the protocol
+	ErrDropped     = mesh.ErrDropped     // Drop or Block was called
+	ErrBlocked     = mesh.ErrBlocked     // Block was called
+	ErrAlone       = mesh.ErrAlone       // all others have left, and a Bot does not stay alone
 )
 
 // ErrURL says that a URL to be dialled is not of scheme ws or wss, has a query or a fragment, or is not one of this machine
