@@ -100,7 +100,7 @@ func TestSigver(t *testing.T) {
 func TestCaseIDs(t *testing.T) {
 	spec := readSpec(t)
 	seen := make(map[string]bool)
-	for _, c := range append(allSignaling(t), MemberCases()...) {
+	for _, c := range slices.Concat(allSignaling(t), MemberCases(), BotCases()) {
 		if seen[c.ID] || c.Sentence == "" || len(c.Requirements) == 0 {
 			t.Errorf("%s is there twice, or lacks a sentence or requirements", c.ID)
 		}
@@ -150,12 +150,11 @@ func TestEveryRequirementHasATest(t *testing.T) {
 // untested are the requirements without a test, with the reason.
 var untested = map[string]string{
 	"WIR-15": "binds extensions; there is none yet",
-	"CHN-10": "binds members that listen; there is no driver of one yet",
 }
 
 // unwritten are the chapters and requirements that this repository has no code for
 // yet.
-var unwritten = []string{}
+var unwritten = []string{"CHN-10", "CHN-26", "CHN-27", "CHN-28", "CHN-29", "CHN-30"}
 
 func readSpec(t *testing.T) string {
 	t.Helper()

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// A door is the server's end of a WebSocket from the peer under test, at the
-// signaling server or at a listening member.
+// A door is the suite's end of a WebSocket with the peer under test: the server's,
+// at the signaling server or at a listening member, or the client's at a bot.
 type door struct {
 	*peer
 	target string // of the request
@@ -28,7 +28,7 @@ type door struct {
 // four is set.
 type arrival struct {
 	at      time.Time
-	raw     []byte // at a listening member, where nothing is decoded
+	raw     []byte // on a channel, where nothing is decoded
 	beat    bool
 	connect *groupData
 	content *content
