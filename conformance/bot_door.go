@@ -140,19 +140,14 @@ var botDoor = []*Case{
 		}),
 	},
 	{
-		ID: "CHN-10/group-from-init-ping", Requirements: []string{"CHN-10", "CHN-13"}, Level: Must,
-		Sentence: "A bot that was let in by a WebSocket with another wcId is in the group of initPing.",
-		run: onBot(func(s *stage) {
-			l := s.enter("member 1", fmt.Sprintf("type=2&wcId=%d&senderId=0&key=%s", member(1), s.key)).link()
-			s.letIn(l, member(1))
-			s.checks(deadline(), member(1))
-			s.expect(s.status().Group == s.group, "the group", fmt.Sprint(s.group), s.status().Group)
-			w, _, _ := s.joinerAsks("J", info{})
-			j := s.enter(w.name, s.query(1, int64(s.lastSig))).link()
-			s.initiate(j, member(9))
-			s.hear(j)
-			s.refused(s.query(2, -1))
-		}),
+		ID: "CHN-31/negotiated", Requirements: []string{"CHN-10", "CHN-13", "CHN-31", "STA-5", "BLD-9", "BLD-15"}, Level: Must,
+		Sentence: "A bot that signaling has bound to a member is let in by that one's WebSocket of kind 2, with any wcId.",
+		run:      onBot(func(s *stage) { s.letInAgain(member(5)) }),
+	},
+	{
+		ID: "CHN-31/same-group", Requirements: []string{"CHN-31", "STA-5"}, Level: Must,
+		Sentence: "A bot that signaling has bound to a member is let in by that one's WebSocket of kind 2 into the group that it is in.",
+		run:      onBot(func(s *stage) { s.letInAgain(s.group) }),
 	},
 	{
 		ID: "CHN-10/key", Requirements: []string{"CHN-9", "CHN-10", "CHN-14", "SIG-1"}, Level: Must,
@@ -212,6 +207,27 @@ func (s *stage) enterInside(id, group uint32) *link {
 	l := s.enter(fmt.Sprintf("member %d", id), fmt.Sprintf("type=0&wcId=%d&senderId=%d", group, id)).internal()
 	l.begin(id, s.id)
 	return l
+}
+
+// letInAgain has the bot, which member(1) has invited, be bound to member(5) of the same
+// group, which opens a WebSocket of kind 2 with this wcId.
+func (s *stage) letInAgain(group uint32) {
+	m := s.invite(member(1))
+	s.opensFavored(deadline())
+	s.connectsWith(deadline(), member(1))
+	s.door.answer(false)
+	h := s.bind(member(5))
+	s.announced("the initiator", h.agree())
+	l := s.enter("member 5", fmt.Sprintf("type=2&wcId=%d&senderId=0&key=%s", group, percent(s.key))).link()
+	h.greetWith(l, ping{0, s.group, member(5), []uint32{member(5), member(1)}, s.key})
+	s.door.expectConnect("the mesh is constructed", deadline())
+	s.door.answer(true)
+	s.event("the state JOINED", deadline(), func(e driver.Event) bool { return e.State == "JOINED" })
+	s.hear(l)
+	s.hear(m)
+	s.speak(m, l)
+	s.expectNeighbors(member(1), member(5))
+	s.expect(s.status().Group == s.group, "the group", fmt.Sprint(s.group), s.status().Group)
 }
 
 // joinerAsks lets a scripted joiner ask the bot, and returns the negotiation that comes

@@ -154,7 +154,7 @@ var untested = map[string]string{
 
 // unwritten are the chapters and requirements that this repository has no code for
 // yet.
-var unwritten = []string{"CHN-10", "CHN-26", "CHN-27", "CHN-28", "CHN-29", "CHN-30"}
+var unwritten = []string{"CHN-10", "CHN-26", "CHN-27", "CHN-28", "CHN-29", "CHN-30", "CHN-31"}
 
 func readSpec(t *testing.T) string {
 	t.Helper()
