@@ -123,14 +123,15 @@ func (b *Bot) Shutdown(ctx context.Context) error {
 
 // admit finds the group that a member means, or joins the one that it invites to.
 func (b *Bot) admit(r *http.Request, call mesh.Call) (*webSocket, error) {
-	err := mesh.ErrCall
+	err, in := mesh.ErrCall, false
 	for _, g := range b.Groups() {
 		var l *webSocket
 		if l, err = g.accept(call); err == nil {
 			return l, nil
 		}
+		in = in || int64(g.GroupID()) == call.Group && !g.leaving()
 	}
-	if !call.Invites() {
+	if !call.Invites() || in { // CHN-10: nor if the key is another
 		return nil, err
 	}
 	if b.cfg.Admit != nil {

@@ -93,7 +93,7 @@ bot.onWebGroup = (wg) => {
     tell('message', text ? { from, text: content } : { from, base64: Buffer.from(content).toString('base64') })
     if (flags.echo && recipient !== 0) {
       wg.sendTo(from, content)
-    } else if (flags.echo && text) {
+    } else if (flags.echo && text && !content.startsWith('echo:')) {
       wg.send(`echo:${content}`)
     }
   }
