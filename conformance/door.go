@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -22,6 +23,7 @@ type door struct {
 	agree  atomic.Bool // answer each connect with true at once
 	shuts  atomic.Bool // a close frame has been sent
 	last   atomic.Bool // a content with lastData has come
+	gate   sync.Mutex  // held: nothing is read
 }
 
 // An arrival is something that came from a client of signaling. One of the last
@@ -101,6 +103,8 @@ func (r *run) accept(l *net.TCPListener, what string, until time.Time, decode bo
 func (d *door) read(decode bool) {
 	var message []byte
 	for {
+		d.gate.Lock()
+		d.gate.Unlock()
 		f, err := d.readFrame(time.Now().Add(time.Hour))
 		if err != nil {
 			d.in.close(err)
