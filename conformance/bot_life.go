@@ -89,7 +89,7 @@ var botLife = []*Case{
 		}),
 	},
 	{
-		ID: "CHN-27/isolated", Requirements: []string{"CHN-10", "CHN-27", "SIG-42"}, Level: Must,
+		ID: "CHN-27/isolated", Requirements: []string{"CHN-10", "CHN-27"}, Level: Must,
 		Sentence: "Two groups of one bot do not see each other: members, messages, signaling, and the end of one.",
 		run: onBot(func(s *stage) {
 			other := s.another()

@@ -41,7 +41,7 @@ type BotConfig struct {
 // an http.Handler: members open WebSockets to it, wherever in an http.Server it is mounted. Those who join a group
 // later are led to it first by the signaling server, so that they need no WebRTC to get in. (CHN-9, CHN-10, SIG-3)
 //
-// What happens in one group is not seen in another. All methods may be called by any number of goroutines at once.
+// What happens in one group is not seen in another (CHN-27). All methods may be called by any number of goroutines at once.
 type Bot struct {
 	cfg  BotConfig
 	door *door
