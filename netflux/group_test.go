@@ -65,7 +65,7 @@ func newPeer(t testing.TB, cfg netflux.Config) *peer {
 	return p
 }
 
-// note is told an event.
+// note is OnEvent.
 func (p *peer) note(e netflux.Event) {
 	p.mu.Lock()
 	if m, ok := e.(netflux.Message); ok && p.taker != nil {
