@@ -265,6 +265,51 @@ func TestBigGroups(t *testing.T) {
 	}
 }
 
+// TestListenersInBubble has members of which every second listens join at once, and then some more: they connect to each
+// other by WebSockets where they can, and all talk (BLD-12 to BLD-14, CHN-9, CHN-10).
+func TestListenersInBubble(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		const n = 12
+		var all []*peer
+		var joined sync.WaitGroup
+		for i := range n {
+			var cfg netflux.Config
+			if i%2 == 0 {
+				cfg.Listen = fmt.Sprint("127.0.0.1:", 9000+i)
+			}
+			p := w.peer(cfg)
+			all = append(all, p)
+			if i < n/2 {
+				joined.Go(func() {
+					if err := p.Join(t.Context(), "key"); err != nil {
+						t.Error(err)
+					}
+				})
+			} else {
+				joined.Wait()
+				p.join("key")
+			}
+		}
+		w.full(all, time.Minute)
+		dialed := 0
+		for i := range n {
+			dialed += len(w.Dials(fmt.Sprint("127.0.0.1:", 9000+i)))
+		}
+		if pairs := n/2*(n/2) + n/2*(n/2-1)/2; dialed < pairs { // of which one listens
+			t.Errorf("%d WebSockets were dialed, of %d pairs that can have one", dialed, pairs)
+		}
+		scripts := make([][]scripted, n)
+		for i := range scripts {
+			sizes := []int{0, 1}
+			if i < 2 { // one listens, one does not
+				sizes = append(sizes, 15_000, 15_001, 100_000)
+			}
+			scripts[i] = script(n, n, i, sizes)
+		}
+		w.talk(all, scripts)
+	})
+}
+
 // atOnce has n members join at the same moment.
 func (w *world) atOnce(n int) []*peer {
 	w.t.Helper()

@@ -32,7 +32,7 @@ func TestSignalingRestart(t *testing.T) {
 		for i, p := range all {
 			ids[i] = p.Members()
 		}
-		f := startFlow(all, 250*time.Millisecond)
+		f := startFlow(all, time.Second)
 		time.Sleep(3 * time.Second)
 		before := len(w.Dials(signalingAddr))
 		down := time.Now()
@@ -47,7 +47,7 @@ func TestSignalingRestart(t *testing.T) {
 			p.waitState(netflux.Joined, time.Until(up.Add(10*time.Second)))
 		}
 		time.Sleep(3 * time.Second)
-		if n := f.end(); n < 20*4*20 {
+		if n := f.end(); n < 20*20 {
 			t.Errorf("%d messages were sent", n)
 		}
 		for i, p := range all {
