@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"syscall"
@@ -12,12 +13,14 @@ import (
 	"github.com/meshpair/meshpair/internal/rtc"
 )
 
-// A MemNet is a network in memory, for groups in a bubble of virtual time. All that is sent arrives after its latency;
-// what is not read is bounded, so that senders wait.
-type MemNet struct {
-	Latency time.Duration // one way
+// MaxMemLatency is the longest that anything is on its way in a MemNet.
+const MaxMemLatency = 20 * time.Millisecond
 
+// A MemNet is a network in memory, for groups in a bubble of virtual time. Each direction of a connection has a latency
+// of its own; what is not read is bounded, so that senders wait.
+type MemNet struct {
 	mu        sync.Mutex
+	rand      *rand.Rand
 	down      bool
 	lastPort  int
 	listeners map[string]*memListener
@@ -31,7 +34,7 @@ type MemNet struct {
 // NewMemNet returns a network without anything in it.
 func NewMemNet() *MemNet {
 	return &MemNet{
-		Latency:   5 * time.Millisecond,
+		rand:      rand.New(rand.NewPCG(1, 1)),
 		listeners: make(map[string]*memListener),
 		taps:      make(map[string]func() (toServer, toClient func([]byte))),
 		conns:     make(map[*memConn]string),
@@ -94,9 +97,10 @@ func (n *MemNet) CutConns(addr string) {
 func (n *MemNet) connect(ctx context.Context, addr string) (net.Conn, error) {
 	n.mu.Lock()
 	n.dials[addr] = append(n.dials[addr], time.Now())
+	to, back := n.pipe(), n.pipe()
 	n.mu.Unlock()
 	select {
-	case <-time.After(2 * n.Latency):
+	case <-time.After(to.latency + back.latency):
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -107,7 +111,6 @@ func (n *MemNet) connect(ctx context.Context, addr string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
 	n.lastPort++
-	to, back := &pipe{latency: n.Latency}, &pipe{latency: n.Latency}
 	client := &memConn{in: back, out: to, local: memAddr(n.lastPort), remote: l.addr}
 	server := &memConn{in: to, out: back, local: l.addr, remote: client.local}
 	if tap := n.taps[addr]; tap != nil {
@@ -120,6 +123,11 @@ func (n *MemNet) connect(ctx context.Context, addr string) (net.Conn, error) {
 	}
 	n.conns[client] = addr
 	return client, nil
+}
+
+// pipe returns one direction of a connection. The lock is held.
+func (n *MemNet) pipe() *pipe {
+	return &pipe{latency: time.Duration(1 + n.rand.Int64N(int64(MaxMemLatency)))}
 }
 
 func memAddr(port int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
@@ -205,7 +213,7 @@ func (n *MemNet) channel(cfg rtc.Config, label string, send func(rtc.Signal)) *m
 	defer n.mu.Unlock()
 	n.lastPort++
 	c := &memChannel{
-		net: n, cfg: cfg, label: label, send: send, sdp: fmt.Sprint("description ", n.lastPort), out: &pipe{latency: n.Latency},
+		net: n, cfg: cfg, label: label, send: send, sdp: fmt.Sprint("description ", n.lastPort), out: n.pipe(),
 		opened: make(chan struct{}), closing: make(chan struct{}), gone: make(chan struct{}),
 	}
 	n.channels[c] = struct{}{}
@@ -258,8 +266,9 @@ func (c *memChannel) Signal(s rtc.Signal) error {
 	case again:
 		return rtc.ErrUnexpectedSignal
 	case c.offerer:
-		time.AfterFunc(2*c.net.Latency, c.open)
-		time.AfterFunc(2*c.net.Latency, peer.open)
+		trip := c.out.latency + peer.out.latency
+		time.AfterFunc(trip, c.open)
+		time.AfterFunc(trip+c.out.latency, peer.open)
 	default:
 		c.label = peer.label
 		go c.say(rtc.SignalAnswer)
