@@ -152,6 +152,9 @@ func (b *Bot) admit(r *http.Request, call mesh.Call) (*webSocket, error) {
 
 // newGroup makes a group that is to be joined.
 func (b *Bot) newGroup(key string) (*Group, error) {
+	if _, err := escapeKey(key); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {

@@ -37,10 +37,10 @@ function install(emit) {
       }
     })
   const commands = {
-    async join({ signaling, key, ice, autoRejoin = true }) {
+    async join({ signaling, key, ice, autoRejoin = true, iceTransportPolicy = 'all' }) {
       group = new window.netflux.WebGroup({
         signalingServer: signaling,
-        rtcConfiguration: { iceServers: ice || [] },
+        rtcConfiguration: { iceServers: ice || [], iceTransportPolicy },
         autoRejoin,
       })
       group.onStateChange = (s) => {
