@@ -1,6 +1,7 @@
 package netflux
 
 import (
+	"errors"
 	"time"
 
 	"github.com/meshpair/meshpair/internal/mesh"
@@ -84,7 +85,7 @@ func (g *Group) tell(o mesh.Output) {
 	case mesh.Refused:
 		g.mail.put(MessageRefused(o))
 	case mesh.Unconnected:
-		g.mail.put(ConnectFailed(o))
+		g.mail.put(g.ice.unconnected(ConnectFailed(o)))
 	case mesh.NewSignalingState:
 		if o.Err != nil {
 			g.failure = o.Err
@@ -103,6 +104,7 @@ func (g *Group) entered(o mesh.NewState) {
 	switch o.State {
 	case mesh.StateJoined:
 	case mesh.StateLeft:
+		g.ice.cancel()
 		err = &JoinError{o.Err, g.failure}
 		if o.Err == nil {
 			err = &JoinError{ErrNotInGroup, g.failure} // Leave was called meanwhile
@@ -128,6 +130,9 @@ func (g *Group) start(id mesh.Link, l interface {
 // ended tells the core that a link is no more; it is the last that a link does.
 func (g *Group) ended(id mesh.Link, err error) {
 	g.mu.Lock()
+	if errors.Is(err, ErrNoRelay) {
+		g.ice.noRelay = true
+	}
 	delete(g.links, id)
 	g.run(g.core.Step(g.now(), mesh.Closed{Link: id, Err: err}))
 	g.unlock(false)
@@ -137,7 +142,7 @@ func (g *Group) ended(id mesh.Link, err error) {
 // goroutine that calls may be held up by OnEvent.
 func (g *Group) unlock(here bool) {
 	g.arm()
-	if len(g.links) == 0 && g.core.State() == mesh.StateLeft {
+	if g.idle() && g.core.State() == mesh.StateLeft {
 		select {
 		case <-g.left:
 		default:

@@ -14,8 +14,9 @@ import (
 // dialled or sent to, and the names that were looked up.
 type Contacts struct {
 	transport.Net
-	mu  sync.Mutex
-	all []string
+	mu   sync.Mutex
+	all  []string
+	mine []string
 }
 
 // NewContacts returns a network with an empty record.
@@ -35,6 +36,20 @@ func (c *Contacts) List() []string {
 	return slices.Clone(c.all)
 }
 
+// Own returns the addresses, as host:port, of all sockets that were opened to be sent to.
+func (c *Contacts) Own() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.mine)
+}
+
+func (c *Contacts) opened(conn transport.UDPConn) transport.UDPConn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mine = append(c.mine, conn.LocalAddr().String())
+	return contactsConn{conn, c}
+}
+
 func (c *Contacts) note(addr string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,15 +60,18 @@ func (c *Contacts) note(addr string) {
 
 func (c *Contacts) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
 	conn, err := c.Net.ListenUDP(network, local)
-	return contactsConn{conn, c}, err
+	if err != nil {
+		return nil, err
+	}
+	return c.opened(conn), nil
 }
 
 func (c *Contacts) ListenPacket(network, addr string) (net.PacketConn, error) {
 	conn, err := c.Net.ListenPacket(network, addr)
-	if udp, ok := conn.(transport.UDPConn); ok {
-		return contactsConn{udp, c}, err
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	return c.opened(conn.(transport.UDPConn)), nil
 }
 
 func (c *Contacts) Dial(network, addr string) (net.Conn, error) {

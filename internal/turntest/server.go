@@ -4,6 +4,8 @@ package turntest
 import (
 	"io"
 	"net"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -27,6 +29,9 @@ type Server struct {
 
 	lent, returned atomic.Int64
 	relayed        atomic.Int64
+
+	mu     sync.Mutex
+	relays []string
 }
 
 // Start starts a server that ends with the test.
@@ -73,6 +78,13 @@ func (s *Server) Lent() int { return int(s.lent.Load()) }
 // InUse returns how many addresses are lent now.
 func (s *Server) InUse() int { return s.Lent() - int(s.returned.Load()) }
 
+// Relays returns all addresses that were lent so far, as host:port.
+func (s *Server) Relays() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.relays)
+}
+
 // Relayed returns how many bytes have gone out from addresses that were lent, and come in there. What goes from one to
 // another counts twice.
 func (s *Server) Relayed() int { return int(s.relayed.Load()) }
@@ -89,23 +101,45 @@ func (l *lender) AllocatePacketConn(network string, port int) (net.PacketConn, n
 		return nil, nil, err
 	}
 	l.s.lent.Add(1)
-	return &relay{PacketConn: conn, s: l.s}, addr, nil
+	l.s.mu.Lock()
+	l.s.relays = append(l.s.relays, addr.String())
+	l.s.mu.Unlock()
+	return &relay{PacketConn: conn, s: l.s, said: make(map[int]net.IP)}, addr, nil
 }
 
+// A relay is a socket that is lent. It reaches everybody on 127.0.0.1, those too who say that they are at another
+// address of this machine: a browser shows that one, and sends from 127.0.0.1, which TURN would take for a stranger.
 type relay struct {
 	net.PacketConn
 	s      *Server
 	closed atomic.Bool
+
+	mu   sync.Mutex
+	said map[int]net.IP // by port
 }
 
 func (r *relay) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, from, err := r.PacketConn.ReadFrom(b)
 	r.s.relayed.Add(int64(n))
+	if udp, ok := from.(*net.UDPAddr); ok {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if ip := r.said[udp.Port]; ip != nil {
+			udp.IP = ip
+		}
+	}
 	return n, from, err
 }
 
 func (r *relay) WriteTo(b []byte, to net.Addr) (int, error) {
-	n, err := r.PacketConn.WriteTo(b, to)
+	udp := *to.(*net.UDPAddr)
+	if !udp.IP.IsLoopback() {
+		r.mu.Lock()
+		r.said[udp.Port] = udp.IP
+		r.mu.Unlock()
+		udp.IP = net.IPv4(127, 0, 0, 1)
+	}
+	n, err := r.PacketConn.WriteTo(b, &udp)
 	r.s.relayed.Add(int64(n))
 	return n, err
 }
