@@ -36,7 +36,8 @@ type Config struct {
 	// ever contacted that was not named.
 	SignalingURL string
 
-	// TLS is used for wss URLs; by default the system's roots verify the server.
+	// TLS is used for wss URLs, of signaling and of members; by default the system's roots verify these. Members are
+	// shown none of its certificates.
 	TLS *tls.Config
 
 	// ICEServers help to connect members that are not in one network. By default there are none, and only
@@ -51,6 +52,18 @@ type Config struct {
 
 	// Loopback uses 127.0.0.1 only, for groups on one machine.
 	Loopback bool
+
+	// Listen is a TCP address, HOST:PORT, at which others of the group can open WebSockets to this member, as long as it
+	// is in the group: among services these are faster than data channels. Port 0 is one that is free. By default
+	// nobody can. A program that has an HTTP server, or is in several groups, has a [Bot] instead.
+	Listen string
+
+	// ListenURL is the URL, of scheme ws or wss, under which others reach what listens at Listen, for instance through a
+	// proxy. By default it is made from the address; one for all interfaces, such as ":8000", needs it.
+	ListenURL string
+
+	// ListenTLS makes WebSockets to Listen use TLS; it must have a certificate.
+	ListenTLS *tls.Config
 
 	// NoRejoin has the group left when both the mesh and signaling are lost, and has lost signaling not connected to
 	// again. By default both are tried again, after pauses of at most 3 s, which grow up to 30 s when everything is lost.

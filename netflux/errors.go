@@ -12,6 +12,7 @@ import (
 var (
 	ErrNoSignaling = errors.New("netflux: no signaling server: set Config.SignalingURL to ws://HOST:PORT or wss://HOST:PORT")
 	ErrICEServer   = errors.New("netflux: one of Config.ICEServers cannot be used")
+	ErrListen      = errors.New("netflux: cannot listen for other members")
 	ErrKey         = errors.New("netflux: a key cannot be used")
 	ErrInGroup     = errors.New("netflux: already in a group: call Leave first")
 )
@@ -39,6 +40,9 @@ var (
 	ErrBusy        = mesh.ErrBusy        // too many channels are in the making
 	ErrProtocol    = mesh.ErrProtocol    // it breaks the protocol
 	ErrNoRelay     = rtc.ErrNoRelay      // Config.RelayOnly, and no TURN server lends this end an address; beside another one
+	ErrDropped     = mesh.ErrDropped     // Drop or Block was called
+	ErrBlocked     = mesh.ErrBlocked     // Block was called
+	ErrAlone       = mesh.ErrAlone       // all others have left, and a Bot does not stay alone
 )
 
 // What may be wrong with a STUN or TURN server, beside errors of the network; see [ICEServerFailed].

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -21,26 +22,34 @@ type Group struct {
 	epoch time.Time
 	mail  mailbox
 
-	mu      sync.Mutex // guards the fields below; never held while waiting or while OnEvent runs
-	core    *mesh.Core
-	key     string // as it was given to Join
-	path    string // the same in a URL
-	links   map[mesh.Link]link
-	timer   *time.Timer
-	armed   time.Duration // when it fires; 0: not set
-	pumps   []pump        // links that messages wait on, since the step under way
-	tokens  uint64        // of sends
-	sends   map[uint64]chan error
-	result  error // of the send under way
-	done    bool  // result is set
-	joins   chan error
-	left    chan struct{} // closed when the group has been left and nothing of it remains
-	failure error         // the last one of signaling
-	ice     iceWatch
+	mu     sync.Mutex // guards the fields below; never held while waiting or while OnEvent runs
+	core   *mesh.Core
+	key    string // as it was given to Join
+	path   string // the same in a URL
+	url    string // at which others can dial this member; "" for none
+	onLeft func() // called when the group has been left; nil for nothing; never changed
+
+	listener *http.Server // of Config.Listen, as long as it serves
+	links    map[mesh.Link]link
+	timer    *time.Timer
+	armed    time.Duration // when it fires; 0: not set
+	pumps    []pump        // links that messages wait on, since the step under way
+	tokens   uint64        // of sends
+	sends    map[uint64]chan error
+	result   error // of the send under way
+	done     bool  // result is set
+	joins    chan error
+	left     chan struct{} // closed when the group has been left and nothing of it remains
+	failure  error         // the last one of signaling
+	ice      iceWatch
 }
 
 // New returns a group that is not joined.
-func New(cfg Config) *Group {
+func New(cfg Config) *Group { return newGroup(cfg, false, false) }
+
+// newGroup returns a group, perhaps one that has no signaling server and can only be entered by invitation, or that is left
+// when this member is alone.
+func newGroup(cfg Config, noSignaling, leaveAlone bool) *Group {
 	cfg = cfg.withDefaults()
 	g := &Group{
 		cfg:   cfg,
@@ -54,7 +63,9 @@ func New(cfg Config) *Group {
 	var seed [32]byte
 	crand.Read(seed[:]) // never fails
 	source := rand.NewChaCha8(seed)
-	g.core = mesh.New(cfg.core(func() uint32 { return uint32(source.Uint64()) }))
+	core := cfg.core(func() uint32 { return uint32(source.Uint64()) })
+	core.NoSignaling, core.LeaveAlone = noSignaling, leaveAlone
+	g.core = mesh.New(core)
 	return g
 }
 
@@ -64,7 +75,7 @@ func New(cfg Config) *Group {
 //
 // A key has 1 to 512 bytes, in the form in which it stands in a URL; [NewKey] makes one. As long as the signaling server
 // cannot be reached Join tries again, unless [Config].NoRejoin is set, until ctx ends; ctx has no influence later. It
-// fails with ErrNoSignaling, ErrICEServer, ErrKey, ErrInGroup or a *[JoinError]; the group is left then.
+// fails with ErrNoSignaling, ErrICEServer, ErrListen, ErrKey, ErrInGroup or a *[JoinError]; the group is left then.
 func (g *Group) Join(ctx context.Context, key string) error {
 	path, err := escapeKey(key)
 	if err == nil {
@@ -79,11 +90,16 @@ func (g *Group) Join(ctx context.Context, key string) error {
 	if err := g.lockLeft(ctx); err != nil {
 		return err
 	}
+	if g.cfg.Listen != "" {
+		if err := g.listen(ctx); err != nil { // the lock is not held then
+			return err
+		}
+	}
 	result := make(chan error, 1)
 	g.key, g.path, g.joins, g.failure = key, path, result, nil
 	g.left = make(chan struct{})
 	g.ice.begin(g.cfg)
-	g.run(g.core.Step(g.now(), mesh.Join{Key: key}))
+	g.run(g.core.Step(g.now(), mesh.Join{Key: key, Listen: g.url}))
 	g.unlock(false)
 	select {
 	case err := <-result:
@@ -221,28 +237,50 @@ func (g *Group) send(ctx context.Context, kind Kind, in mesh.Send) error {
 	result := make(chan error, 1)
 	g.sends[in.Token] = result
 	g.unlock(false)
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-	}
-	g.step(mesh.Cancel{Token: in.Token})
-	if err := <-result; err != mesh.ErrCanceled { // it was faster than the context
-		return err
-	}
-	return ctx.Err()
+	return g.outcome(ctx, in.Token, result)
 }
 
-// Invite lets a bot join the group, a member that listens at the URL, which is of scheme ws or wss. It returns nil when the
+// Invite lets a [Bot] join the group, which listens at the URL, of scheme ws or wss. It returns nil when the
 // bot is a member, and fails with ErrNotInGroup, ErrURL, ErrBusy, ErrTimeout, ErrGone or an error of the network. (CHN-9)
 func (g *Group) Invite(ctx context.Context, url string) error {
 	g.mu.Lock()
-	g.tokens++
-	token := g.tokens
-	result := make(chan error, 1)
-	g.sends[token] = result
+	token, result := g.newToken()
 	g.run(g.core.Step(g.now(), mesh.Invite{Token: token, URL: url}))
 	g.unlock(false)
+	return g.outcome(ctx, token, result)
+}
+
+// Drop ends the channel to a member as a failing network would: at once, and without a goodbye. The two find
+// each other again through the other members. It is there to try out what an application makes of that. It fails with
+// ErrNoMember.
+func (g *Group) Drop(id uint32) error { return g.drop(mesh.Drop{ID: id}) }
+
+// Block is [Group.Drop], and refuses any channel with that member from now on: as between two networks that cannot reach
+// each other, messages go by way of other members. The group forgets it when it is left.
+func (g *Group) Block(id uint32) error { return g.drop(mesh.Drop{ID: id, Block: true}) }
+
+// Unblock takes [Group.Block] back, and has a channel built. Of a member that is not blocked it does nothing.
+func (g *Group) Unblock(id uint32) { g.step(mesh.Unblock{ID: id}) }
+
+func (g *Group) drop(in mesh.Drop) error {
+	g.mu.Lock()
+	var result chan error
+	in.Token, result = g.newToken()
+	g.run(g.core.Step(g.now(), in))
+	g.unlock(false)
+	return <-result
+}
+
+// newToken returns a token and where its outcome will be found. The lock is held.
+func (g *Group) newToken() (uint64, chan error) {
+	g.tokens++
+	result := make(chan error, 1)
+	g.sends[g.tokens] = result
+	return g.tokens, result
+}
+
+// outcome waits for an outcome, which it cancels when the context ends.
+func (g *Group) outcome(ctx context.Context, token uint64, result chan error) error {
 	select {
 	case err := <-result:
 		return err
@@ -306,7 +344,7 @@ func (g *Group) Neighbors() []uint32 {
 }
 
 // idle reports whether nothing is under way any more.
-func (g *Group) idle() bool { return len(g.links) == 0 && g.ice.probes == 0 }
+func (g *Group) idle() bool { return len(g.links) == 0 && g.ice.probes == 0 && g.listener == nil }
 
 // now returns the time of a step.
 func (g *Group) now() time.Duration { return time.Since(g.epoch) }

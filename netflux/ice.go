@@ -50,6 +50,13 @@ func (w *iceWatch) begin(cfg Config) {
 	}
 }
 
+// end is called when the group was left.
+func (w *iceWatch) end() {
+	if w.cancel != nil {
+		w.cancel()
+	}
+}
+
 // missing is called when a connection has no address of some TURN server, or of some STUN server.
 func (g *Group) missing(relay, reflexive bool) {
 	g.mu.Lock()

@@ -64,7 +64,7 @@ func TestICEWatch(t *testing.T) {
 			t.Errorf("%s: told %v", step.name, <-events)
 		}
 	}
-	g.ice.cancel()
+	g.ice.end()
 	g.epoch = g.epoch.Add(-repeatICE)
 	if g.missing(true, false); g.ice.probes > 0 {
 		t.Error("it is asked after the group was left")

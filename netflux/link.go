@@ -79,8 +79,17 @@ func (c closing) close(aborted bool, timeout time.Duration, bye, abort func()) {
 	}()
 }
 
+// A reader is what reads a link, whose goroutine calls OnEvent.
+type reader struct {
+	busy    atomic.Bool // nothing is read, as the goroutine is in OnEvent or waits for it
+	stalled bool        // the core has been told so; guarded by the group's lock
+}
+
+func (r *reader) state() *reader { return r }
+
 // A dataChannel is a link by WebRTC (CHN-6).
 type dataChannel struct {
+	reader
 	g      *Group
 	id     mesh.Link
 	offer  bool
@@ -88,9 +97,6 @@ type dataChannel struct {
 	ctx    context.Context // until it is aborted
 	end    context.CancelFunc
 	closed closing
-
-	busy    atomic.Bool // nothing is read, as the reading goroutine is in OnEvent or waits for it
-	stalled bool        // the core has been told so; guarded by the group's lock
 
 	mu    sync.Mutex // guards the fields below
 	conn  *rtc.Conn  // nil as long as it is being made
@@ -246,8 +252,9 @@ func (l *dataChannel) close(abort bool) {
 	})
 }
 
-// A webSocket is a link to the signaling server, or to a member that listens.
+// A webSocket is a link to the signaling server, to a member that listens, or of one that has dialled this one (CHN-9).
 type webSocket struct {
+	reader
 	signaling bool // which brings nothing that is for the user, and must not fall silent
 	g         *Group
 	id        mesh.Link
@@ -267,36 +274,47 @@ func newWebSocketLink(g *Group, id mesh.Link, url string) *webSocket {
 }
 
 func newSignalingLink(g *Group, id mesh.Link) *webSocket {
-	u, _ := g.cfg.signalingURL(g.path) // Join has checked it
+	u, _ := g.cfg.signalingURL(g.path) // it has been checked
+	if g.url != "" {
+		u += "?favored" // SIG-3: whoever joins through this member needs no more than a WebSocket
+	}
 	l := newWebSocketLink(g, id, u)
 	l.signaling = true
 	return l
 }
 
-// serve is the life of the link.
+// serve is the life of a link that is dialled.
 func (l *webSocket) serve() {
-	defer l.end()
 	cfg, err := l.config()
 	var conn *ws.Conn
 	if err == nil {
 		conn, err = ws.Dial(l.ctx, l.url, cfg)
 	}
-	if err == nil {
-		l.mu.Lock()
-		l.conn = conn
-		l.mu.Unlock()
-		if l.ctx.Err() != nil {
-			conn.Abort()
-		}
-		l.g.mu.Lock()
-		l.g.run(l.g.core.Step(l.g.now(), mesh.Opened{Link: l.id}))
-		l.g.unlock(false)
-		err = l.receive()
+	if err != nil {
+		l.ended(err)
+		return
 	}
+	l.use(conn)
+}
+
+// use is the life of a link from when it is open.
+func (l *webSocket) use(conn *ws.Conn) {
+	l.mu.Lock()
+	l.conn = conn
+	l.mu.Unlock()
+	if l.ctx.Err() != nil { // closed before there was anything to close
+		conn.Abort()
+	}
+	l.g.step(mesh.Opened{Link: l.id})
+	l.ended(l.receive())
+}
+
+func (l *webSocket) ended(err error) {
+	l.end()
 	l.g.ended(l.id, err)
 }
 
-// config returns how the WebSocket is opened. The URL of a member is that member's choice: it gets none of the user's
+// config returns how the WebSocket is dialled. The URL of a member is that member's choice: it gets none of the user's
 // certificates, and with Config.Loopback it cannot lead away from this machine.
 func (l *webSocket) config() (ws.DialConfig, error) {
 	if l.signaling {
@@ -305,11 +323,21 @@ func (l *webSocket) config() (ws.DialConfig, error) {
 	if u, err := url.Parse(l.url); l.g.cfg.Loopback && (err != nil || !isLoopback(u.Hostname())) {
 		return ws.DialConfig{}, fmt.Errorf("%w: %.100q is not on this machine", ErrURL, l.url)
 	}
-	slow := l.g.cfg.SlowTimeout
+	cfg := ws.DialConfig{Config: l.g.cfg.webSocket()}
+	if l.g.cfg.TLS != nil {
+		cfg.TLS = l.g.cfg.TLS.Clone()
+		cfg.TLS.Certificates, cfg.TLS.GetClientCertificate, cfg.TLS.ServerName = nil, nil, ""
+	}
+	return cfg, nil
+}
+
+// webSocket returns what is allowed on a WebSocket of a member.
+func (c Config) webSocket() ws.Config {
+	slow := c.SlowTimeout
 	if slow <= 0 {
 		slow = DefaultSlowTimeout
 	}
-	return ws.DialConfig{Config: ws.Config{MaxMessage: mesh.MaxFrame + 1, WriteTimeout: slow}}, nil
+	return ws.Config{MaxMessage: mesh.MaxFrame + 1, WriteTimeout: slow}
 }
 
 func isLoopback(host string) bool {
@@ -332,7 +360,9 @@ func (l *webSocket) receive() error {
 		case l.signaling:
 			l.g.received(l.id, data, nil)
 		default:
+			l.busy.Store(true)
 			l.g.received(l.id, data, l.closed.done)
+			l.busy.Store(false)
 		}
 	}
 }

@@ -17,6 +17,8 @@ type link interface {
 	remote(m mesh.Remote)
 	// close ends the link, at once or when all that was sent has arrived. It does not wait.
 	close(abort bool)
+	// state says whether the link is read.
+	state() *reader
 }
 
 // A pump is a link on which messages wait that the core has for it.
@@ -104,7 +106,7 @@ func (g *Group) entered(o mesh.NewState) {
 	switch o.State {
 	case mesh.StateJoined:
 	case mesh.StateLeft:
-		g.ice.cancel()
+		g.ice.end()
 		err = &JoinError{o.Err, g.failure}
 		if o.Err == nil {
 			err = &JoinError{ErrNotInGroup, g.failure} // Leave was called meanwhile
@@ -142,20 +144,35 @@ func (g *Group) ended(id mesh.Link, err error) {
 // goroutine that calls may be held up by OnEvent.
 func (g *Group) unlock(here bool) {
 	g.arm()
-	if g.idle() && g.core.State() == mesh.StateLeft {
-		select {
-		case <-g.left:
-		default:
-			close(g.left)
-		}
-	}
+	left := g.maybeLeft()
 	pumps := g.pumps
 	g.pumps = nil
 	g.mu.Unlock()
+	if left && g.onLeft != nil {
+		g.onLeft()
+	}
 	for _, p := range pumps {
 		g.pump(p)
 	}
 	g.mail.deliver(here)
+}
+
+// maybeLeft ends the group when it has been left and no link and no probe remains, and reports whether it has just done so.
+func (g *Group) maybeLeft() bool {
+	if len(g.links) > 0 || g.ice.probes > 0 || g.core.State() != mesh.StateLeft {
+		return false
+	}
+	if g.listener != nil {
+		g.listener.Close()
+		return false // it is gone when its Serve returns
+	}
+	select {
+	case <-g.left:
+		return false
+	default:
+		close(g.left)
+		return true
+	}
 }
 
 // arm sets the timer for the core's next deadline. A timer that fires too early does no harm.
@@ -182,11 +199,11 @@ func (g *Group) arm() {
 // the other end's. It is done before time passes, as it is of no interest else.
 func (g *Group) stall() {
 	for id, l := range g.links {
-		if l, ok := l.(*dataChannel); ok && l.busy.Load() {
-			l.stalled = true
+		if r := l.state(); r.busy.Load() {
+			r.stalled = true
 			g.run(g.core.Step(g.now(), mesh.Stalled{Link: id, On: true}))
-		} else if ok && l.stalled {
-			l.stalled = false
+		} else if r.stalled {
+			r.stalled = false
 			g.run(g.core.Step(g.now(), mesh.Stalled{Link: id}))
 		}
 	}

@@ -39,6 +39,7 @@ type env struct {
 var commands = []command{
 	{"demo", "a group forms, talks and parts before your eyes; nothing else is needed", slog.LevelError, demoCommand},
 	{"chat", "a chat in the terminal, with other terminals and with browsers", slog.LevelError, chatCommand},
+	{"bot", "a member of many groups, which listens for the others' WebSockets", slog.LevelWarn, botCommand},
 	{"peer", "a member that is steered by JSON lines on standard input", slog.LevelWarn, peerCommand},
 }
 

@@ -73,7 +73,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"chat", "-ice", `[{"urls":["stun:127.0.0.1","bogus"]}]`}, `"bogus" is not a URL such as stun:HOST:PORT`},
 	} {
 		status, out, errs := runCommand(test.args...)
-		if status != 2 || out != "" || !strings.Contains(errs, test.say) || strings.Count(errs, "\n") > 9 {
+		if status != 2 || out != "" || !strings.Contains(errs, test.say) || strings.Count(errs, "\n") > 10 {
 			t.Errorf("%v: status %d, printed %q and said %q, want %s in it", test.args, status, out, errs, test.say)
 		}
 	}

@@ -45,6 +45,8 @@ type request struct {
 	AutoRejoin *bool        `json:"autoRejoin"`
 	Loopback   bool         `json:"loopback"`
 	To         uint32       `json:"to"`
+	Member     uint32       `json:"member"`
+	Group      uint32       `json:"group"`
 	URL        string       `json:"url"`
 	Text       *string      `json:"text"`
 	Base64     *[]byte      `json:"base64"`
@@ -55,15 +57,42 @@ type request struct {
 // An object is a line of output.
 type object map[string]any
 
+// An output is where a driver writes its events.
+type output struct {
+	mu sync.Mutex
+	w  *json.Encoder
+}
+
+func newOutput(w io.Writer) *output {
+	o := &output{w: json.NewEncoder(w)}
+	o.w.SetEscapeHTML(false)
+	return o
+}
+
+func (w *output) emit(o object) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.w.Encode(o)
+}
+
+// answer writes the answer to a command.
+func (w *output) answer(req request, o object, err error) {
+	if err != nil {
+		o = object{"event": "error", "message": err.Error()}
+	}
+	if req.N != nil && *req.N != "" { // "" stands for what is no number
+		o["n"] = *req.N
+	}
+	w.emit(o)
+}
+
 // A driven peer is a group and those who steer it.
 type driven struct {
+	*output
 	log  *slog.Logger
 	stop context.CancelFunc // ends the joins that were read; owned by read
 
 	invitations sync.WaitGroup
-
-	wmu sync.Mutex
-	w   *json.Encoder
 
 	mu      sync.Mutex
 	group   *netflux.Group // set by work, which needs no lock to read it
@@ -75,8 +104,7 @@ func peerCommand(ctx context.Context, e *env, args []string) error {
 	if err := e.parse(args, peerHelp); err != nil {
 		return err
 	}
-	d := &driven{log: e.logger(), w: json.NewEncoder(e.stdout), told: netflux.Left, changed: make(chan struct{})}
-	d.w.SetEscapeHTML(false)
+	d := &driven{output: newOutput(e.stdout), log: e.logger(), told: netflux.Left, changed: make(chan struct{})}
 	d.emit(object{"event": "ready"})
 
 	lines := make(chan request, maxWaiting)
@@ -151,11 +179,9 @@ func (d *driven) do(ctx context.Context, req request) error {
 	switch req.Cmd {
 	case "join":
 		return d.join(req)
-	case "send", "sendTo", "invite", "leave":
+	case "send", "sendTo", "invite", "drop", "block", "unblock", "leave":
 	case "":
 		return errors.New("a command needs \"cmd\"")
-	case "drop", "block", "unblock":
-		return fmt.Errorf("%s is not there yet", req.Cmd)
 	default:
 		return fmt.Errorf("unknown command %q", req.Cmd)
 	}
@@ -172,7 +198,19 @@ func (d *driven) do(ctx context.Context, req request) error {
 		err := d.group.Leave(ctx)
 		d.await(netflux.Left)
 		return err
+	case req.Cmd == "drop":
+		return d.group.Drop(req.Member)
+	case req.Cmd == "block":
+		return d.group.Block(req.Member)
+	case req.Cmd == "unblock":
+		d.group.Unblock(req.Member)
+		return nil
 	}
+	return req.send(ctx, d.group)
+}
+
+// send carries out a command that sends.
+func (req request) send(ctx context.Context, g *netflux.Group) error {
 	kind, data := netflux.Text, []byte(nil)
 	switch {
 	case (req.Text == nil) == (req.Base64 == nil):
@@ -183,9 +221,9 @@ func (d *driven) do(ctx context.Context, req request) error {
 		kind, data = netflux.Binary, *req.Base64
 	}
 	if req.Cmd == "send" {
-		return d.group.Send(ctx, kind, data)
+		return g.Send(ctx, kind, data)
 	}
-	return d.group.SendTo(ctx, req.To, kind, data)
+	return g.SendTo(ctx, req.To, kind, data)
 }
 
 func (d *driven) join(req request) error {
@@ -249,6 +287,11 @@ func (d *driven) status() object {
 	if g == nil {
 		g = netflux.New(netflux.Config{})
 	}
+	return statusOf(g)
+}
+
+// statusOf tells all about a group.
+func statusOf(g *netflux.Group) object {
 	ids := func(ids []uint32) []uint32 { return append([]uint32{}, ids...) } // never null
 	return object{
 		"event": "status", "state": g.State().String(), "signaling": g.SignalingState().String(),
@@ -259,50 +302,41 @@ func (d *driven) status() object {
 
 // event writes what happened in the group.
 func (d *driven) event(e netflux.Event) {
-	switch e := e.(type) {
-	case netflux.Message:
-		o := object{"event": "message", "from": e.From}
-		if e.Kind == netflux.Text {
-			o["text"] = string(e.Data)
-		} else {
-			o["base64"] = append([]byte{}, e.Data...) // never null
-		}
+	if o := eventObject(e); o != nil {
 		d.emit(o)
-	case netflux.MemberJoined:
-		d.emit(object{"event": "join", "member": e.ID})
-	case netflux.MemberLeft:
-		d.emit(object{"event": "leave", "member": e.ID})
+	}
+	switch e := e.(type) {
 	case netflux.StateChanged:
-		d.emit(object{"event": "state", "state": e.State.String()})
 		d.mu.Lock()
 		d.told = e.State
 		close(d.changed)
 		d.changed = make(chan struct{})
 		d.mu.Unlock()
-	case netflux.SignalingChanged:
-		d.emit(object{"event": "signaling", "state": e.State.String()})
-	case netflux.MessageRefused:
-		d.emit(object{"event": "error", "message": fmt.Sprintf("a message from %d was refused: %v", e.From, e.Err)})
-	case netflux.ICEServerFailed:
-		d.emit(object{"event": "error", "message": fmt.Sprintf("ICE server %s: %v", e.URL, e.Err)})
 	case netflux.ConnectFailed:
 		d.log.Info("no direct channel", "member", e.ID, "reason", e.Err)
 	}
 }
 
-// answer writes the answer to a command.
-func (d *driven) answer(req request, o object, err error) {
-	if err != nil {
-		o = object{"event": "error", "message": err.Error()}
+// eventObject returns the line for an event, nil if it has none.
+func eventObject(e netflux.Event) object {
+	switch e := e.(type) {
+	case netflux.Message:
+		if e.Kind == netflux.Text {
+			return object{"event": "message", "from": e.From, "text": string(e.Data)}
+		}
+		return object{"event": "message", "from": e.From, "base64": append([]byte{}, e.Data...)} // never null
+	case netflux.MemberJoined:
+		return object{"event": "join", "member": e.ID}
+	case netflux.MemberLeft:
+		return object{"event": "leave", "member": e.ID}
+	case netflux.StateChanged:
+		return object{"event": "state", "state": e.State.String()}
+	case netflux.SignalingChanged:
+		return object{"event": "signaling", "state": e.State.String()}
+	case netflux.MessageRefused:
+		return object{"event": "error", "message": fmt.Sprintf("a message from %d was refused: %v", e.From, e.Err)}
+	case netflux.ICEServerFailed:
+		return object{"event": "error", "message": fmt.Sprintf("ICE server %s: %v", e.URL, e.Err)}
 	}
-	if req.N != nil && *req.N != "" { // "" stands for what is no number
-		o["n"] = *req.N
-	}
-	d.emit(o)
-}
-
-func (d *driven) emit(o object) {
-	d.wmu.Lock()
-	defer d.wmu.Unlock()
-	d.w.Encode(o)
+	return nil
 }

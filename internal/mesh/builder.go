@@ -28,16 +28,20 @@ type attempt struct {
 	timer       *timer
 	settled     func(error) // called once when it is over; may be nil
 
-	channel *channel // that this end tries to open; nil: none
-	offers  int      // of the other end
-	neg     wire.Negotiation
-	first   bool // this end is the initiator of neg
+	channel  *channel // that this end tries to open; nil: none
+	accepted *channel // WebSocket that the other end has opened; nil: none
+	offers   int      // of the other end
+	neg      wire.Negotiation
+	first    bool // this end is the initiator of neg
 }
 
 // building returns the channel that an attempt is about to have, whichever end opens it.
 func (c *Core) building(a *attempt) *channel {
 	if a.channel != nil {
 		return a.channel
+	}
+	if ch := a.accepted; ch != nil && c.channels[ch.link] == ch && ch.member == nil {
+		return ch
 	}
 	if ch := c.builds[a.to.id]; ch != nil && ch.member == nil {
 		return ch
@@ -142,7 +146,10 @@ func (c *Core) responded(from address, ok bool) {
 	if !from.signaling {
 		c.announce(c.members[from.id]) // MSH-4
 	}
-	c.send74(a.to, &wire.ChannelBuilder{Kind: wire.ChannelBuilderNegotiation, Negotiation: wire.Negotiation{Initiator: c.info()}})
+	c.send74(a.to, &wire.ChannelBuilder{Kind: wire.ChannelBuilderNegotiation, Negotiation: wire.Negotiation{Initiator: c.info(a.to)}})
+	if c.isBlocked(a.to) {
+		c.fail(a, ErrBlocked)
+	}
 }
 
 // negotiate goes on with a negotiation (BLD-10 to BLD-12).
@@ -151,13 +158,17 @@ func (c *Core) negotiate(from address, n wire.Negotiation) {
 	if a == nil || !a.negotiating || a.to.signaling != from.signaling { // BLD-10
 		return
 	}
-	if !n.HasPassive { // BLD-11
+	begins := !n.HasPassive
+	if begins { // BLD-11
 		n.Initiator.ID = from.id
-		n.Passive = c.info()
+		n.Passive = c.info(from)
 		n.Passive.ID = from.me
 		n.HasPassive = true
 	}
 	if !negotiable(&n) {
+		if begins { // the other end cannot know
+			c.send74(a.to, &wire.ChannelBuilder{Kind: wire.ChannelBuilderNegotiation, Negotiation: n})
+		}
 		c.fail(a, ErrNegotiation)
 		return
 	}
@@ -201,6 +212,44 @@ func (c *Core) proceed(a *attempt) {
 // passOn sends the negotiation to the other end (BLD-14).
 func (c *Core) passOn(a *attempt) {
 	c.send74(a.to, &wire.ChannelBuilder{Kind: wire.ChannelBuilderNegotiation, Negotiation: a.neg})
+}
+
+// isBlocked reports whether there is to be no channel with a peer.
+func (c *Core) isBlocked(to address) bool {
+	_, blocked := c.blocked[to.id]
+	return blocked && !to.signaling
+}
+
+// drop ends a channel with a member as a failing network would.
+func (c *Core) drop(in Drop) error {
+	m := c.members[in.ID]
+	if m == nil || !m.announced {
+		return ErrNoMember
+	}
+	if in.Block {
+		c.blocked[m.id] = struct{}{}
+		if a := c.attempts[m.id]; a != nil {
+			c.fail(a, ErrBlocked)
+		}
+	}
+	if ch := m.ch; ch != nil {
+		m.ch = nil
+		c.close(ch, true)
+		c.lose(m, ErrDropped)
+	}
+	return nil
+}
+
+// unblock lets channels with a member be built again, and asks for one.
+func (c *Core) unblock(id uint32) {
+	if _, blocked := c.blocked[id]; !blocked {
+		return
+	}
+	delete(c.blocked, id)
+	if m := c.members[id]; m != nil {
+		m.retryAt = 0
+		c.connectTo([]uint32{id}, 0, nil)
+	}
 }
 
 // kind returns what the ends of an attempt's channel will be to each other (BLD-15).
@@ -250,7 +299,7 @@ func (c *Core) invite(in Invite) {
 		return
 	}
 	ch.opens, ch.dials = true, true
-	ch.invitation, ch.token = true, in.Token
+	ch.apart, ch.token = true, in.Token
 	c.emit(Dial{ch.link, dialURL(in.URL, withJoining, c.groupID, "-1", c.key)})
 }
 
@@ -276,7 +325,9 @@ func (c *Core) offer(a *attempt) {
 func (c *Core) unbuilt(ch *channel, err error) {
 	a := c.attempts[ch.to.id]
 	switch {
-	case a == nil || ch.invitation:
+	case ch == c.invited:
+		c.leave(err)
+	case a == nil || ch.apart:
 	case ch.opened: // but not initialised
 		c.fail(a, err)
 	case a.channel == ch:

@@ -32,16 +32,17 @@ type channel struct {
 	dials   bool    // by WebSocket
 	offered bool    // the other end has offered it
 
-	opened     bool
-	member     *member  // set once it is initialised
-	old        *channel // that this one replaces; it is closed when something has come over this one (CHN-25)
-	listed     uint64   // how many members had been announced when initPing was sent
-	invitation bool     // it was dialled for an invitation
-	token      uint64   // of the invitation, until its outcome has been told
-	closing    bool     // closed by this end; kept only when leaving
-	timer      *timer   // of the opening, then of the initialisation
-	missed     int      // heartbeats
-	stalled    bool     // nothing is read
+	accepted bool // a WebSocket that the other end dialled
+	apart    bool // of no attempt: for an invitation, or for who has the key
+	opened   bool
+	member   *member  // set once it is initialised
+	old      *channel // that this one replaces; it is closed when something has come over this one (CHN-25)
+	listed   uint64   // how many members had been announced when initPing was sent
+	token    uint64   // of the invitation, until its outcome has been told
+	closing  bool     // closed by this end; kept only when leaving
+	timer    *timer   // of the opening, then of the initialisation
+	missed   int      // heartbeats
+	stalled  bool     // nothing is read
 
 	out     [][]byte // to be sent before the user's messages
 	outSize int      // bytes in out
@@ -113,7 +114,7 @@ func (c *Core) opened(in Opened) {
 	ch.opened = true
 	delete(c.making, ch.link)
 	ch.timer.stop()
-	if !ch.opens {
+	if !ch.opens && !ch.accepted {
 		if err := c.readLabel(ch, in.Label); err != nil {
 			c.broken(ch, err)
 			return
@@ -226,6 +227,8 @@ func (c *Core) initPing(ch *channel, d *wire.ChannelData) error {
 		return fmt.Errorf("topology %d", d.Topology)
 	case d.SenderID < MinID || d.GroupID < MinID || d.SenderID == c.id: // CHN-17
 		return fmt.Errorf("member %d, group %d", d.SenderID, d.GroupID)
+	case c.isBlocked(address{id: d.SenderID}):
+		return ErrBlocked
 	case len(c.others()) == 0 && slices.Contains(d.Members, c.id):
 		// Somebody has drawn our id: begin anew with another one (CHN-13).
 		c.closeSignaling(nil)
@@ -247,8 +250,11 @@ func (c *Core) initPing(ch *channel, d *wire.ChannelData) error {
 
 // initPong learns the id of the peer that joins through this member (CHN-17).
 func (c *Core) initPong(ch *channel, id uint32) error {
-	if id < MinID || id == c.id {
+	switch {
+	case id < MinID || id == c.id:
 		return fmt.Errorf("member %d", id)
+	case c.isBlocked(address{id: id}):
+		return ErrBlocked
 	}
 	c.adopt(ch, id)
 	if ch.member != nil { // who came since initPing was not in its list

@@ -15,6 +15,7 @@ const (
 	MaxMissedDistant   = 4                 // ticks without a heartbeat of a member without (MSH-13)
 	MembersInterval    = 20 * time.Second  // between two lists for the antecedent (MSH-11)
 	GossipDelay        = 2 * time.Second   // from the last of several joins to telling them of each other (MSH-11)
+	SeekDelay          = 1 * time.Second   // at most, from the break of a channel to asking its member for another (MSH-24)
 	FreshTime          = 16 * time.Second  // for how long a member counts as one who has just joined (MSH-11)
 	ResponseTimeout    = 2 * time.Second   // for the answer to a connection request (BLD-7)
 	ConnectTimeout     = 14 * time.Second  // from there to an initialised channel (BLD-16)
@@ -70,6 +71,8 @@ type Config struct {
 
 	NoDial       bool // open no WebSocket because a peer listens
 	NoRejoin     bool // leave, rather than begin anew, when everything is lost
+	NoSignaling  bool // there is no signaling server; groups are joined by invitation alone
+	LeaveAlone   bool // leave when the last other member has left (CHN-29)
 	MaxMembers   int  // of the group, this one included
 	SendQueue    int  // bytes that may wait for one member before sends wait
 	SlowTimeout  time.Duration
@@ -110,6 +113,7 @@ type Core struct {
 	leftErr  error // why the group is about to be left
 	topology topology
 	key      string
+	listen   string // the URL at which this member listens, "" for none
 	id       uint32 // of this member; 0 when there is none
 	groupID  uint32
 
@@ -128,6 +132,8 @@ type Core struct {
 	builds   map[uint32]*channel // by the id under which its data channel messages go
 	making   map[Link]struct{}   // channels that are not open yet, or came to nothing and have not ended
 	wave     *wave               // the connections that joining waits for; nil: none
+	invited  *channel            // by which this member is to join its group; nil: through signaling
+	blocked  map[uint32]struct{} // members with which there is to be no channel
 
 	beat   *timer // while there is a channel
 	round  *timer
@@ -150,6 +156,7 @@ func New(cfg Config) *Core {
 		attempts: make(map[uint32]*attempt),
 		builds:   make(map[uint32]*channel),
 		making:   make(map[Link]struct{}),
+		blocked:  make(map[uint32]struct{}),
 	}
 }
 
@@ -215,6 +222,10 @@ func (c *Core) Step(now time.Duration, in Input) []Output {
 		}
 	case Invite:
 		c.invite(in)
+	case Drop:
+		c.emit(Done{in.Token, c.drop(in)})
+	case Unblock:
+		c.unblock(in.ID)
 	case Send:
 		c.send(in)
 	case Cancel:
@@ -294,9 +305,12 @@ func (c *Core) jitter(d time.Duration) time.Duration {
 	return d/2 + time.Duration(part)
 }
 
-// info is what this member says of itself in a negotiation.
-func (c *Core) info() wire.Info {
-	return wire.Info{GroupID: c.groupID, WSSupported: !c.cfg.NoDial, WSTried: c.cfg.NoDial, DCSupported: true}
+// info is what this member says of itself in a negotiation with a peer.
+func (c *Core) info(to address) wire.Info {
+	if c.isBlocked(to) {
+		return wire.Info{GroupID: c.groupID, WSTried: true, DCTried: true}
+	}
+	return wire.Info{GroupID: c.groupID, WSS: c.listen, WSSupported: !c.cfg.NoDial, WSTried: c.cfg.NoDial, DCSupported: true}
 }
 
 func remove[T comparable](s []T, v T) []T {

@@ -147,8 +147,11 @@ func (c *Core) adopt(ch *channel, id uint32) {
 	c.startTimers()
 	c.notifyDistant()
 	c.announce(m)
-	if !ch.invitation {
+	if !ch.apart {
 		c.succeed(ch.to.id)
+	}
+	if ch == c.invited {
+		c.invited = nil
 	}
 	if id != ch.to.id {
 		c.succeed(id) // it got in through signaling while it was being asked in the group
@@ -179,8 +182,28 @@ func (c *Core) lose(m *member, err error) {
 	}
 	c.notifyDistant()
 	c.rewake()
+	if err != nil && err != ErrSlow {
+		me := c.id
+		c.after(c.jitter(SeekDelay), func() {
+			if c.id == me {
+				c.seek(m.id)
+			}
+		})
+	}
 	if c.topology == constructed {
 		c.check() // STA-9
+	}
+}
+
+// seek asks a member for a channel whose last one broke, through the others: it may be alive, and has lost this one (MSH-24).
+func (c *Core) seek(id uint32) {
+	if c.state != StateJoining && c.state != StateJoined || c.members[id] != nil || len(c.Neighbors()) == 0 {
+		return
+	}
+	if m := c.add(id); m != nil {
+		m.adjacent = c.Neighbors() // a guess
+		c.reroute()
+		c.connectTo([]uint32{id}, 0, nil)
 	}
 }
 
@@ -257,7 +280,7 @@ func (c *Core) connectTo(ids []uint32, from uint32, w *wave) {
 // settledWith is called when an attempt to connect to a member is over.
 func (c *Core) settledWith(id uint32, err error, w *wave) {
 	if m := c.members[id]; m != nil && err != nil {
-		if err == ErrTimeout || err == ErrNegotiation { // BLD-18
+		if err == ErrTimeout || err == ErrNegotiation || err == ErrBlocked { // BLD-18
 			m.retryAt = c.now + RetryDelay
 		}
 		if m.announced {

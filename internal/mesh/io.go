@@ -16,7 +16,10 @@ type Input interface{ input() }
 
 type (
 	// Join begins to join a group. The state must be Left.
-	Join struct{ Key string }
+	Join struct {
+		Key    string
+		Listen string // the URL at which this member listens for WebSockets of others, "" for none
+	}
 
 	// Leave leaves the group: when all has been sent that waits, or now.
 	Leave struct{ Now bool }
@@ -39,6 +42,17 @@ type (
 		Token uint64
 		URL   string // ws or wss
 	}
+
+	// Drop ends the channel with a member as a failing network would, and with Block keeps any other from being built.
+	// Its outcome comes as a [Done].
+	Drop struct {
+		Token uint64
+		ID    uint32
+		Block bool
+	}
+
+	// Unblock takes a Block back.
+	Unblock struct{ ID uint32 }
 
 	// Opened says that a link can be used. Label is that of a data channel which the peer opened.
 	Opened struct {
@@ -80,6 +94,8 @@ func (Leave) input()    {}
 func (Send) input()     {}
 func (Cancel) input()   {}
 func (Invite) input()   {}
+func (Drop) input()     {}
+func (Unblock) input()  {}
 func (Opened) input()   {}
 func (Received) input() {}
 func (Closed) input()   {}
@@ -168,7 +184,7 @@ type (
 		Err error
 	}
 
-	// Done is the outcome of a [Send].
+	// Done is the outcome of a [Send], an [Invite] or a [Drop].
 	Done struct {
 		Token uint64
 		Err   error
@@ -221,6 +237,9 @@ var (
 	ErrSlow        = errors.New("netflux: takes messages too slowly")
 	ErrProtocol    = errors.New("netflux: breaks the protocol")
 	ErrUnreachable = errors.New("netflux: the last channel of this member closed")
+	ErrDropped     = errors.New("netflux: the channel was dropped on demand")
+	ErrBlocked     = errors.New("netflux: channels with this member are blocked on demand")
+	ErrAlone       = errors.New("netflux: all other members have left")
 )
 
 // Reasons for which a message is not taken.

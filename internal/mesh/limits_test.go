@@ -98,7 +98,7 @@ func TestNoDial(t *testing.T) {
 	listens.WSS = "ws://127.0.0.1:1"
 	r.content(9, wire.ServiceChannelBuilder, negotiation(wire.Negotiation{Initiator: listens}))
 	r.expect(`offer 2 {"id":#500,"type":2}`)
-	if i := r.core.info(); i.WSSupported || !i.WSTried {
+	if i := r.core.info(address{}); i.WSSupported || !i.WSTried {
 		t.Errorf("%+v", i)
 	}
 	r.step(Invite{Token: 1, URL: "ws://127.0.0.1:1"}) // what the user asks for is another matter

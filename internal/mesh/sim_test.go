@@ -40,6 +40,8 @@ type node struct {
 	core  *Core
 	links map[Link]*simLink
 	dead  bool
+	url   string        // at which it listens; "" for none
+	bot   bool          // it joins what it is invited to
 	wake  time.Duration // of the tick that is under way; 0: none
 
 	states    []string
@@ -183,8 +185,9 @@ func (n *node) output(o Output) {
 		n.links[o.Link] = l
 		s.at(2*s.latency(n, nil), func() { s.connectServer(l, o.Key) })
 	case Dial:
-		l := o.Link
-		s.at(time.Millisecond, func() { n.step(Closed{l, errors.New("nobody listens")}) })
+		l := &simLink{id: o.Link, node: n}
+		n.links[o.Link] = l
+		s.at(2*time.Millisecond, func() { s.connectMember(l, o.URL) })
 	case Offer:
 		l := &simLink{id: o.Link, node: n, label: o.Label}
 		n.links[o.Link] = l
@@ -359,6 +362,46 @@ func (n *node) kill(silent bool) {
 	}
 }
 
+// connectMember opens a WebSocket to a node that listens.
+func (s *sim) connectMember(l *simLink, to string) {
+	base, query, _ := strings.Cut(to, "/?")
+	var call Call
+	i := slices.IndexFunc(s.nodes, func(n *node) bool { return n.url == base && !n.dead })
+	err := errors.New("nobody listens")
+	if i >= 0 && !s.cut(l.node, s.nodes[i]) {
+		call, err = ParseCall(query)
+	}
+	if err != nil {
+		l.node.step(Closed{l.id, err})
+		return
+	}
+	n := s.nodes[i]
+	var link Link
+	var outs []Output
+	if n.bot && n.core.State() == StateLeft {
+		link, outs, err = n.core.Invited(s.now, call, n.url)
+	} else {
+		link, outs, err = n.core.Accept(s.now, call)
+	}
+	other := &simLink{id: link, node: n, peer: l, open: true}
+	if err == nil {
+		n.links[link] = other
+		l.peer, l.open = other, true
+	}
+	n.do(outs)
+	if err != nil {
+		s.trace(l.node.name, n.name, err.Error())
+		l.node.step(Closed{l.id, err})
+		return
+	}
+	s.at(s.latency(n, l.node), func() {
+		if !l.closed {
+			l.node.step(Opened{Link: l.id})
+		}
+	})
+	n.step(Opened{Link: link})
+}
+
 // connectServer opens a link to the signaling server.
 func (s *sim) connectServer(l *simLink, key string) {
 	if l.closed || l.node.dead {
@@ -369,7 +412,7 @@ func (s *sim) connectServer(l *simLink, key string) {
 		l.node.step(Closed{l.id, errors.New("refused")})
 		return
 	}
-	p, err := s.server.Open(s.clock(), key, false)
+	p, err := s.server.Open(s.clock(), key, l.node.url != "")
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -63,16 +63,26 @@ func (c *Core) join(in Join) {
 	if c.state != StateLeft {
 		return
 	}
-	c.key, c.leftErr, c.rejoins = in.Key, nil, 0
+	c.enter(in.Key, in.Listen)
 	c.start()
+}
+
+// enter begins with a group, from Left.
+func (c *Core) enter(key, listen string) {
+	c.key, c.listen, c.leftErr, c.rejoins = key, listen, nil, 0
+}
+
+// renew becomes somebody new (MSH-1).
+func (c *Core) renew() {
+	c.id = c.newID()
+	c.groupID = c.newID()
+	c.setState(StateJoining)
 }
 
 // start begins to join as somebody new (STA-3, MSH-1).
 func (c *Core) start() {
 	c.pause.stop()
-	c.id = c.newID()
-	c.groupID = c.newID()
-	c.setState(StateJoining)
+	c.renew()
 	c.connectSignaling()
 }
 
@@ -87,6 +97,10 @@ func (c *Core) becomeConstructing() {
 func (c *Core) becomeConstructed() {
 	c.topology = constructed
 	c.wave = nil
+	if c.cfg.NoSignaling {
+		c.becomeJoined()
+		return
+	}
 	switch c.sig.state { // STA-6
 	case SignalingOpen, SignalingChecking:
 		c.check()
@@ -108,7 +122,11 @@ func (c *Core) becomeJoined() {
 func (c *Core) becomeIdle() {
 	c.topology = idle
 	c.wave = nil
-	if c.state == StateLeaving {
+	switch {
+	case c.state == StateLeaving:
+		return
+	case c.cfg.LeaveAlone:
+		c.leave(ErrAlone)
 		return
 	}
 	switch c.sig.state {
@@ -127,7 +145,7 @@ func (c *Core) becomeIdle() {
 // lost is called when neither a mesh nor signaling is left: everything begins anew after a pause, with a new id, or the
 // group is left (STA-15).
 func (c *Core) lost(err error) {
-	if c.cfg.NoRejoin { // STA-16
+	if c.cfg.NoRejoin || c.cfg.NoSignaling { // STA-16
 		c.leave(err)
 		return
 	}
@@ -208,7 +226,7 @@ func (c *Core) becomeLeft() {
 	c.sig.goodbye.stop()
 	c.departing = false
 	c.dropAll()
-	c.id, c.groupID, c.key = 0, 0, ""
+	c.id, c.groupID, c.key, c.listen = 0, 0, "", ""
 	c.sig = signalingLink{state: SignalingClosed}
 	c.setState(StateLeft)
 }
@@ -216,7 +234,8 @@ func (c *Core) becomeLeft() {
 // dropAll drops the mesh and all that was to become part of it.
 func (c *Core) dropAll() {
 	c.topology = idle
-	c.wave = nil
+	c.wave, c.invited = nil, nil
+	clear(c.blocked)
 	c.cancelAttempts()
 	for _, ch := range c.byLink() {
 		c.close(ch, true)

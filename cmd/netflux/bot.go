@@ -1,0 +1,261 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/meshpair/meshpair/netflux"
+)
+
+const botHelp = `Usage: netflux bot -listen HOST:PORT [-url URL] [-signaling URL] [-echo] [flags]
+
+Listens for WebSockets of members of Netflux groups, and joins every group to which one of them invites
+it; where all others have left it leaves. It runs until its input ends, unless -no-input is given, or
+it is told to end (SIGTERM, Ctrl-C), and leaves its groups before.
+
+What happens is written to standard output, one JSON object per line, each with the group's id. The
+first is {"event":"ready","url":URL}. The commands send, sendTo, status and leave may be given as
+JSON lines on standard input, with the group. All is in SPEC.md, appendix "Peer drivers". For example:
+
+  netflux bot -listen 127.0.0.1:9000 -signaling ws://127.0.0.1:8000 -echo -loopback
+  {"cmd":"send","group":3405691582,"text":"hello"}
+`
+
+// Limits on what a stranger may send before its WebSocket is open.
+const (
+	readHeaderTimeout = 10 * time.Second
+	maxHeaderBytes    = 16 << 10
+)
+
+// A botDriver is a bot and those who steer it.
+type botDriver struct {
+	*output
+	log  *slog.Logger
+	bot  *netflux.Bot
+	echo bool
+
+	mu  sync.Mutex
+	ids map[*netflux.Group]uint32 // the last that was seen, for what is told when a group has been left
+}
+
+func botCommand(ctx context.Context, e *env, args []string) error {
+	var listen, url, signaling, cert, key string
+	var servers ice
+	var loopback, stay, noInput bool
+	d := &botDriver{output: newOutput(e.stdout), log: e.logger(), ids: make(map[*netflux.Group]uint32)}
+	maxGroups := netflux.DefaultMaxGroups
+	e.flags.StringVar(&listen, "listen", "", "`HOST:PORT` to listen at; port 0 is one that is free (required)")
+	e.flags.StringVar(&url, "url", "", "`URL` under which members reach it, ws:// or wss://; by default made from -listen")
+	e.flags.StringVar(&signaling, "signaling", "", "`URL` of the signaling server, ws:// or wss://; by default none, and nobody can join through the bot")
+	e.flags.BoolVar(&d.echo, "echo", false, "send each private message back, and each text to all to all, with `echo:` before it")
+	e.flags.StringVar(&cert, "cert", "", "PEM `file` with the certificate; with -key it turns on TLS (1.2 or later)")
+	e.flags.StringVar(&key, "key", "", "PEM `file` with the private key of the certificate")
+	e.flags.BoolVar(&noInput, "no-input", false, "read no commands, and do not end with the input: to run as a service")
+	e.flags.BoolVar(&stay, "stay", false, "stay in a group when all others have left")
+	e.flags.IntVar(&maxGroups, "max-groups", maxGroups, "refuse invitations when in `N` groups")
+	e.flags.BoolVar(&loopback, "loopback", false, "use 127.0.0.1 only for data channels, and dial members on this machine only")
+	iceFlag(e.flags, &servers)
+	if err := e.parse(args, botHelp); err != nil {
+		return err
+	}
+	usage := func(format string, args ...any) error {
+		fmt.Fprintf(e.stderr, "netflux bot: "+format+"; -h lists the flags\n", args...)
+		return errUsage
+	}
+	switch {
+	case listen == "":
+		return usage("-listen HOST:PORT is missing")
+	case (cert == "") != (key == ""):
+		return usage("-cert and -key belong together")
+	case maxGroups < 1:
+		return usage("-max-groups must be positive, not %d", maxGroups)
+	}
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("-listen: %w", err)
+	}
+	defer l.Close()
+	scheme := "ws://"
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return fmt.Errorf("-cert, -key: %w", err)
+		}
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}})
+		scheme = "wss://"
+	}
+	if url == "" {
+		if a, ok := l.Addr().(*net.TCPAddr); ok && a.IP.IsUnspecified() {
+			return usage("-listen %s is all interfaces: -url must say under which URL members reach it", listen)
+		}
+		url = scheme + l.Addr().String()
+	}
+	d.bot, err = netflux.NewBot(netflux.BotConfig{
+		URL:       url,
+		Group:     netflux.Config{SignalingURL: signaling, ICEServers: servers.servers(), Loopback: loopback, Logger: d.log},
+		OnEvent:   d.event,
+		StayAlone: stay,
+		MaxGroups: maxGroups,
+	})
+	if err != nil {
+		return usage("%v", err)
+	}
+	if noInput {
+		return d.serve(ctx, nil, l, url)
+	}
+	return d.serve(ctx, e.stdin, l, url)
+}
+
+// serve runs the bot until the context or the input ends, if there is an input.
+func (d *botDriver) serve(ctx context.Context, in io.Reader, l net.Listener, url string) error {
+	h := &http.Server{
+		Handler:           d.bot,
+		ReadHeaderTimeout: readHeaderTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		Protocols:         new(http.Protocols),
+	}
+	h.Protocols.SetHTTP1(true)
+	failed := make(chan error, 1)
+	go func() { failed <- h.Serve(l) }()
+	d.emit(object{"event": "ready", "url": url})
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan struct{})
+	if in != nil {
+		go func() {
+			defer close(ended)
+			d.read(ctx, in)
+		}()
+	}
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	case <-ended:
+	}
+	leaving, stop := context.WithTimeout(context.Background(), leaveTimeout)
+	defer stop()
+	cancel() // what is being sent
+	err = errors.Join(err, d.bot.Shutdown(leaving))
+	h.Close()
+	return err
+}
+
+// read carries out the commands of the input.
+func (d *botDriver) read(ctx context.Context, r io.Reader) {
+	in := bufio.NewReaderSize(r, 64<<10)
+	for ctx.Err() == nil {
+		line, err := readLine(in, maxLine)
+		if err == io.EOF {
+			return
+		}
+		var req request
+		if err == nil && len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		if err == nil {
+			err = json.Unmarshal(line, &req)
+		}
+		if err != nil {
+			d.answer(req, nil, fmt.Errorf("malformed line: %w", err))
+			continue
+		}
+		o, err := d.do(ctx, req)
+		d.answer(req, o, err)
+	}
+}
+
+// do carries out a command.
+func (d *botDriver) do(ctx context.Context, req request) (object, error) {
+	switch req.Cmd {
+	case "send", "sendTo", "status", "leave":
+	case "":
+		return nil, errors.New("a command needs \"cmd\"")
+	default:
+		return nil, fmt.Errorf("unknown command %q", req.Cmd)
+	}
+	g := d.group(req.Group)
+	ok := object{"event": "ok", "group": req.Group}
+	switch {
+	case g == nil && req.Cmd == "status":
+		o := statusOf(netflux.New(netflux.Config{}))
+		o["group"] = req.Group
+		return o, nil
+	case g == nil:
+		return nil, fmt.Errorf("not in the group %d", req.Group)
+	case req.Cmd == "status":
+		return statusOf(g), nil
+	case req.Cmd == "leave":
+		return ok, g.Leave(ctx)
+	}
+	return ok, req.send(ctx, g)
+}
+
+// group returns the group with an id, nil if there is none.
+func (d *botDriver) group(id uint32) *netflux.Group {
+	for _, g := range d.bot.Groups() {
+		if id != 0 && g.GroupID() == id {
+			return g
+		}
+	}
+	return nil
+}
+
+// event writes what happened in a group, and sends echoes.
+func (d *botDriver) event(g *netflux.Group, e netflux.Event) {
+	id := g.GroupID()
+	d.mu.Lock()
+	if id == 0 {
+		id = d.ids[g]
+	}
+	d.ids[g] = id
+	if s, ok := e.(netflux.StateChanged); ok && s.State == netflux.Left {
+		delete(d.ids, g)
+	}
+	d.mu.Unlock()
+	if o := eventObject(e); o != nil {
+		o["group"] = id
+		d.emit(o)
+	}
+	switch e := e.(type) {
+	case netflux.ConnectFailed:
+		d.log.Info("no direct channel", "group", id, "member", e.ID, "reason", e.Err)
+	case netflux.Message:
+		if d.echo {
+			d.answerMessage(g, e)
+		}
+	}
+}
+
+var echo = []byte("echo:")
+
+// answerMessage sends the echo of a message, but of an echo to all, or two bots would go on for ever. It waits until that is
+// accepted, so that who sends without end waits, too.
+func (d *botDriver) answerMessage(g *netflux.Group, m netflux.Message) {
+	ctx, cancel := context.WithTimeout(context.Background(), netflux.DefaultSlowTimeout)
+	defer cancel()
+	var err error
+	switch {
+	case m.Private:
+		err = g.SendTo(ctx, m.From, m.Kind, m.Data)
+	case m.Kind == netflux.Text && !bytes.HasPrefix(m.Data, echo):
+		err = g.Send(ctx, m.Kind, slices.Concat(echo, m.Data))
+	}
+	if err != nil {
+		d.log.Warn("no echo", "member", m.From, "reason", err)
+	}
+}

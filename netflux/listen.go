@@ -1,0 +1,171 @@
+package netflux
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/meshpair/meshpair/internal/mesh"
+	"github.com/meshpair/meshpair/internal/ws"
+)
+
+// Limits on what a stranger may send before its WebSocket is open.
+const (
+	readHeaderTimeout = 10 * time.Second
+	maxHeaderBytes    = 16 << 10
+)
+
+// A door is an http.Handler through which peers open WebSockets to this one, pages of any origin too (CHN-9, CHN-10,
+// CHN-28).
+type door struct {
+	admit func(r *http.Request, call mesh.Call) (*webSocket, error)
+	ws    ws.Server
+}
+
+func newDoor(cfg Config, admit func(r *http.Request, call mesh.Call) (*webSocket, error)) *door {
+	d := &door{admit: admit}
+	d.ws.Config = cfg.webSocket()
+	d.ws.Accept = d.accept
+	d.ws.Serve = func(c *ws.Conn, r *http.Request) { visit(r).link.use(c) }
+	return d
+}
+
+// A visitor is a request that may become a link.
+type visitor struct{ link *webSocket }
+
+type visitorKey struct{}
+
+func visit(r *http.Request) *visitor { return r.Context().Value(visitorKey{}).(*visitor) }
+
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v := new(visitor)
+	r = r.WithContext(context.WithValue(r.Context(), visitorKey{}, v))
+	if !d.ws.Upgrade(w, r) && v.link != nil {
+		v.link.ended(errNoUpgrade)
+	}
+}
+
+var errNoUpgrade = errors.New("netflux: the WebSocket was not opened")
+
+// accept decides whether a request becomes a link.
+func (d *door) accept(r *http.Request) (string, error) {
+	call, err := mesh.ParseCall(r.URL.RawQuery)
+	if err == nil {
+		visit(r).link, err = d.admit(r, call)
+	}
+	if err == nil {
+		return "", nil
+	}
+	status := http.StatusUnauthorized // CHN-10
+	if errors.Is(err, ErrBusy) {
+		status = http.StatusServiceUnavailable
+	}
+	return "", &ws.RejectError{Status: status, Message: err.Error()}
+}
+
+// accept lets in what is for this group.
+func (g *Group) accept(call mesh.Call) (*webSocket, error) {
+	g.mu.Lock()
+	defer g.unlock(false)
+	id, outs, err := g.core.Accept(g.now(), call)
+	return g.enter(id, outs, err)
+}
+
+// invited has a group joined into which another member invites this one.
+func (g *Group) invited(call mesh.Call) (*webSocket, error) {
+	path, err := escapeKey(call.Key)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.unlock(false)
+	id, outs, err := g.core.Invited(g.now(), call, g.url)
+	if err == nil {
+		g.key, g.path, g.failure = call.Key, path, nil
+		g.left = make(chan struct{})
+		g.ice.begin(g.cfg)
+	}
+	return g.enter(id, outs, err)
+}
+
+// enter makes the link that was accepted.
+func (g *Group) enter(id mesh.Link, outs []mesh.Output, err error) (*webSocket, error) {
+	var l *webSocket
+	if err == nil {
+		l = newWebSocketLink(g, id, "")
+		g.links[id] = l
+	}
+	g.run(outs)
+	return l, err
+}
+
+// listen begins to listen at Config.Listen. The lock is held, but not while it waits, and not if it fails.
+func (g *Group) listen(ctx context.Context) error {
+	g.mu.Unlock()
+	var cfg net.ListenConfig
+	l, err := cfg.Listen(ctx, "tcp", g.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrListen, err)
+	}
+	u, err := g.cfg.listenURL(l.Addr())
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	if g.cfg.ListenTLS != nil {
+		l = tls.NewListener(l, g.cfg.ListenTLS)
+	}
+	h := &http.Server{
+		Handler:           newDoor(g.cfg, func(_ *http.Request, call mesh.Call) (*webSocket, error) { return g.accept(call) }),
+		ReadHeaderTimeout: readHeaderTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(g.cfg.Logger.Handler(), slog.LevelDebug),
+		Protocols:         new(http.Protocols),
+	}
+	h.Protocols.SetHTTP1(true)
+	h.SetKeepAlivesEnabled(false)
+	g.mu.Lock()
+	if g.core.State() != mesh.StateLeft || g.listener != nil || len(g.links) > 0 { // another Join was faster
+		g.mu.Unlock()
+		l.Close()
+		return ErrInGroup
+	}
+	g.listener, g.url = h, u
+	go func() {
+		if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			g.cfg.Logger.Error("other members cannot dial any more", "url", u, "reason", err)
+		}
+		g.mu.Lock()
+		g.listener, g.url = nil, ""
+		g.unlock(false)
+	}()
+	return nil
+}
+
+// listenURL returns the URL under which others reach what listens at an address.
+func (c Config) listenURL(addr net.Addr) (string, error) {
+	if c.ListenURL != "" {
+		return c.ListenURL, checkListenURL(c.ListenURL)
+	}
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || tcp.IP.IsUnspecified() {
+		return "", fmt.Errorf("%w: %s is all interfaces: set ListenURL to the URL under which others reach it", ErrListen, addr)
+	}
+	if c.ListenTLS != nil {
+		return "wss://" + addr.String(), nil
+	}
+	return "ws://" + addr.String(), nil
+}
+
+func checkListenURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return fmt.Errorf("%w: %q is not ws://HOST:PORT or wss://HOST:PORT", ErrListen, s)
+	}
+	return nil
+}
