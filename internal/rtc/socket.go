@@ -81,17 +81,28 @@ func (s sockets) ListenPacket(network, addr string) (net.PacketConn, error) {
 
 // DialTCP connects to a TURN server.
 func (s sockets) DialTCP(network string, local, remote *net.TCPAddr) (transport.TCPConn, error) {
-	d := &net.Dialer{Timeout: dialTimeout, Cancel: s.ctx.Done()} // pion's interface takes no context
+	if local == nil && s.loopback {
+		local = &net.TCPAddr{IP: s.here(nil)}
+	}
+	if !s.isReal() {
+		conn, err := s.Net.DialTCP(network, local, remote)
+		return turnStream{conn, s.ctx}, err
+	}
+	d := &net.Dialer{Timeout: dialTimeout}
 	if local != nil {
 		d.LocalAddr = local
-	} else if s.loopback {
-		d.LocalAddr = &net.TCPAddr{IP: s.here(nil)}
 	}
-	conn, err := s.CreateDialer(d).Dial(network, remote.String())
+	conn, err := d.DialContext(s.ctx, network, remote.String())
 	if err != nil {
 		return nil, err
 	}
-	return turnStream{conn.(transport.TCPConn), s.ctx}, nil
+	return turnStream{conn.(*net.TCPConn), s.ctx}, nil
+}
+
+// isReal reports whether this is the network of the machine. Another one has its own names and dials as it does.
+func (s sockets) isReal() bool {
+	_, real := s.Net.(*stdnet.Net)
+	return real
 }
 
 // ResolveUDPAddr finds the address of a STUN or TURN server.
@@ -115,8 +126,7 @@ func (s sockets) ResolveTCPAddr(network, addr string) (*net.TCPAddr, error) {
 // resolve puts an IP address in the place of a host's name.
 func (s sockets) resolve(network, addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
-	_, real := s.Net.(*stdnet.Net) // another network has names of its own
-	if err != nil || net.ParseIP(host) != nil || !real {
+	if err != nil || net.ParseIP(host) != nil || !s.isReal() {
 		return addr, nil
 	}
 	family := "ip"
