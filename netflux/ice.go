@@ -16,7 +16,7 @@ const (
 	repeatICE = time.Hour
 )
 
-// A iceServer is one URL of a STUN or TURN server, and what has been seen of it since the group was joined.
+// An iceServer is one URL of a STUN or TURN server, and what has been seen of it since the group was joined.
 type iceServer struct {
 	rtc.ICEServer
 	url string
