@@ -172,7 +172,7 @@ func TestBackpressure(t *testing.T) {
 func TestSlowMember(t *testing.T) {
 	url := startSignaling(t)
 	key := netflux.NewKey()
-	a := newPeer(t, netflux.Config{SignalingURL: url, SlowTimeout: 500 * time.Millisecond})
+	a := newPeer(t, netflux.Config{SignalingURL: url, SlowTimeout: 2 * time.Second})
 	a.join(key)
 	slow, _ := blockedPeer(t, netflux.Config{SignalingURL: url}, key)
 	c := newPeer(t, netflux.Config{SignalingURL: url})
