@@ -137,7 +137,7 @@ func TestRelays(t *testing.T) {
 		r.block(t, 5, 3) // the bot
 		r.whole(t)
 		lonely := join("all relay")
-		lonely["iceTransportPolicy"] = "relay"
+		lonely["relayOnly"] = true
 		r.add(t, pages[1], lonely)
 		for i := range 6 {
 			if i != 3 {

@@ -41,11 +41,13 @@ type Config struct {
 	TLS *tls.Config
 
 	// ICEServers help to connect members that are not in one network. By default there are none, and only
-	// addresses of this machine are tried.
+	// addresses of this machine are tried. No other server is ever asked (BLD-26). One that does not do what it is there
+	// for is told as [ICEServerFailed].
 	ICEServers []ICEServer
 
-	// RelayOnly uses the TURN servers among ICEServers only, so that members do not learn this machine's addresses. No
-	// WebSocket is opened to a member then, unless by Invite.
+	// RelayOnly uses the TURN servers among ICEServers only, of which there must be one, so that members do not learn
+	// this machine's addresses (BLD-25). No WebSocket is opened to a member then, unless by Invite. Where no TURN server
+	// lends an address within 5 s no channel can be, and the reason in [ConnectFailed] is ErrNoRelay, too.
 	RelayOnly bool
 
 	// Loopback uses 127.0.0.1 only, for groups on one machine.

@@ -177,6 +177,7 @@ func TestSlowMember(t *testing.T) {
 	slow, _ := blockedPeer(t, netflux.Config{SignalingURL: url}, key)
 	c := newPeer(t, netflux.Config{SignalingURL: url})
 	c.join(key)
+	a.wait("joining", func(e []netflux.Event) bool { return told(e, netflux.MemberJoined{ID: c.ID()}) }) // or it is sent nothing
 	id := slow.ID()
 	data := make([]byte, 1<<20)
 	n := 0
