@@ -127,7 +127,7 @@ func (n *MemNet) connect(ctx context.Context, addr string) (net.Conn, error) {
 
 // pipe returns one direction of a connection. The lock is held.
 func (n *MemNet) pipe() *pipe {
-	return &pipe{latency: time.Duration(1 + n.rand.Int64N(int64(MaxMemLatency)))}
+	return &pipe{latency: time.Duration(1 + n.rand.Int64N(int64(MaxMemLatency-memTick)))}
 }
 
 func memAddr(port int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }

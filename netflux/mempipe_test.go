@@ -24,30 +24,43 @@ type pipe struct {
 
 	mu      sync.Mutex
 	packets []packet
-	size    int           // bytes on their way
-	err     error         // after the packets; nil as long as there may come more
-	changed chan struct{} // closed when something above changes; nil if nobody waits for that
+	size    int   // bytes on their way
+	err     error // after the packets; nil as long as there may come more
+
+	arrival, room waiting // of who reads, and of who writes
 }
+
+// memTick is the time at which packets arrive: all those of a while together, as in a network card. It makes many
+// members cheaper.
+const memTick = 4 * time.Millisecond
 
 type packet struct {
 	at   time.Time // it arrives
 	data []byte
 }
 
-// change wakes those who wait. The lock is held.
-func (p *pipe) change() {
-	if p.changed != nil {
-		close(p.changed)
-		p.changed = nil
+// A waiting is closed to wake those who wait; nil if nobody does.
+type waiting chan struct{}
+
+func (w *waiting) wake() {
+	if *w != nil {
+		close(*w)
+		*w = nil
 	}
 }
 
-// wait gives up the lock until something has changed, until a moment that is not zero, or the end of ctx.
-func (p *pipe) wait(ctx context.Context, until time.Time) {
-	if p.changed == nil {
-		p.changed = make(chan struct{})
+// change wakes all who wait. The lock is held.
+func (p *pipe) change() {
+	p.arrival.wake()
+	p.room.wake()
+}
+
+// wait gives up the lock until it is woken, until a moment that is not zero, or the end of ctx.
+func (p *pipe) wait(w *waiting, ctx context.Context, until time.Time) {
+	if *w == nil {
+		*w = make(waiting)
 	}
-	changed := p.changed
+	woken := *w
 	p.mu.Unlock()
 	defer p.mu.Lock()
 	var timeout <-chan time.Time
@@ -57,7 +70,7 @@ func (p *pipe) wait(ctx context.Context, until time.Time) {
 		timeout = timer.C
 	}
 	select {
-	case <-changed:
+	case <-woken:
 	case <-timeout:
 	case <-ctx.Done():
 	}
@@ -77,14 +90,22 @@ func (p *pipe) put(ctx context.Context, b []byte, mayWait bool, deadline func() 
 		case passed(end):
 			return os.ErrDeadlineExceeded
 		case p.size < pipeRoom:
-			p.packets = append(p.packets, packet{time.Now().Add(p.latency), append([]byte{}, b...)})
+			p.send(append([]byte{}, b...))
 			p.size += len(b)
-			p.change()
 			return nil
 		case !mayWait:
 			return errWait
 		}
-		p.wait(ctx, end)
+		p.wait(&p.room, ctx, end)
+	}
+}
+
+// send puts a packet on its way. The lock is held.
+func (p *pipe) send(b []byte) {
+	at := time.Now().Add(p.latency + memTick).Truncate(memTick)
+	p.packets = append(p.packets, packet{at, b})
+	if len(p.packets) == 1 { // or who reads waits for one before
+		p.arrival.wake()
 	}
 }
 
@@ -106,7 +127,7 @@ func (p *pipe) get(deadline func() time.Time) ([]byte, error) {
 					return nil, p.err
 				}
 				p.size -= len(first.data)
-				p.change()
+				p.room.wake()
 				return first.data, nil
 			}
 			if wake.IsZero() || first.at.Before(wake) {
@@ -115,7 +136,7 @@ func (p *pipe) get(deadline func() time.Time) ([]byte, error) {
 		} else if p.err != nil {
 			return nil, p.err
 		}
-		p.wait(context.Background(), wake)
+		p.wait(&p.arrival, context.Background(), wake)
 	}
 }
 
@@ -125,8 +146,8 @@ func (p *pipe) close(err error) {
 	defer p.mu.Unlock()
 	if p.err == nil {
 		p.err = err
-		p.packets = append(p.packets, packet{at: time.Now().Add(p.latency)})
-		p.change()
+		p.send(nil)
+		p.room.wake()
 	}
 }
 
