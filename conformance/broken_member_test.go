@@ -75,7 +75,7 @@ func TestBrokenMembers(t *testing.T) {
 		{"forwarded as its own", inEnvelope(4242, func(_ bool, fs fields) fields { return fs.with(1, 1<<31) }), []string{"MSH-19/forward"}},
 	} {
 		for _, id := range test.fail {
-			c := memberCase(t, id)
+			c := caseOf(t, MemberCases(), id)
 			if !seen[id] {
 				seen[id] = true
 				t.Run("none/"+id, func(t *testing.T) {
@@ -97,8 +97,7 @@ func TestBrokenMembers(t *testing.T) {
 	}
 }
 
-func memberCase(t *testing.T, id string) *Case {
-	all := MemberCases()
+func caseOf(t *testing.T, all []*Case, id string) *Case {
 	i := slices.IndexFunc(all, func(c *Case) bool { return c.ID == id })
 	if i < 0 {
 		t.Fatalf("there is no case %s", id)

@@ -11,12 +11,17 @@
 // and on another member of groups, by a driver for it (SPEC.md, appendix):
 //
 //	go test github.com/meshpair/meshpair/conformance -run TestPeer -peer COMMAND
+//
+// and on a bot, a member that listens for WebSockets:
+//
+//	go test github.com/meshpair/meshpair/conformance -run TestBot -bot COMMAND
 package conformance
 
 import (
 	"fmt"
 	"net"
 	"net/url"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -55,6 +60,8 @@ type Target struct {
 	Signaling string
 	// Peers are drivers of members, for the cases of [MemberCases].
 	Peers *Pool
+	// Bot is the command of a driver of a bot with these arguments, for the cases of [BotCases].
+	Bot func(args ...string) *exec.Cmd
 	// spoil changes what a member sends, for tests of the cases; nil for nothing.
 	spoil func(channel bool, message []byte) []byte
 }
@@ -107,7 +114,7 @@ func (r Result) String() string {
 // Run runs the case on a target and judges it.
 func (c *Case) Run(target Target) Result {
 	begin := time.Now()
-	r := &run{target: target, prefix: "/" + randomName(), over: make(chan struct{})}
+	r := &run{target: target, at: target.Signaling, prefix: "/" + randomName(), over: make(chan struct{})}
 	failure := r.do(c.run)
 	return Result{c, failure, time.Since(begin)}
 }
@@ -116,6 +123,7 @@ func (c *Case) Run(target Target) Result {
 // panic with a *Failure.
 type run struct {
 	target Target
+	at     string // the URL that peers connect to
 	prefix string // of the request targets of this run
 	peers  []*peer
 	silent bool          // peers send no heartbeats of their own accord

@@ -140,19 +140,7 @@ var chnLife = []*Case{
 		ID: "CHN-5/burst", Requirements: []string{"CHN-5", "CHN-4", "MSG-6"}, Level: Must,
 		Sentence: "24 messages of 1 MiB that are sent in a row all arrive, in order.",
 		run: onStage(func(s *stage) {
-			m := s.pair()
-			const n = 24
-			data := strings.Repeat("0123456789abcdef", 1<<16)
-			for range n {
-				if _, err := s.peer.Send(driver.Command{"cmd": "send", "text": data}); err != nil {
-					s.fail("the peer under test is told to send", "that it does", err.Error())
-				}
-			}
-			r := newReassembly()
-			for i := range n {
-				got := m.expectWhole(r, 0, 15*time.Second)
-				s.expect(string(got) == data, fmt.Sprintf("message %d of %d", i+1, n), "1 MiB as it was sent", fmt.Sprintf("%d bytes", len(got)))
-			}
+			s.burst(s.pair())
 		}),
 	},
 	{
@@ -212,4 +200,38 @@ var chnLife = []*Case{
 			s.never("leave", isLeave(member(1)))
 		}),
 	},
+}
+
+// burst has the peer send many long texts to all, and expects them on a link. Of a
+// WebSocket nothing is read at first.
+func (s *stage) burst(m *link) {
+	const n = 24
+	data := strings.Repeat("0123456789abcdef", 1<<16)
+	if m.ws != nil {
+		m.ws.gate.Lock()
+	}
+	sent := make(chan error, 1)
+	go func() {
+		var err error
+		for i := 0; i < n && err == nil; i++ {
+			_, err = s.peer.Send(s.command(driver.Command{"cmd": "send", "text": data}))
+		}
+		sent <- err
+	}()
+	if m.ws != nil {
+		for range n { // or until it accepts no more
+			if _, err := s.peer.Wait(2*quiet, func(e driver.Event) bool { return e.Event == "ok" }); err != nil {
+				break
+			}
+		}
+		m.ws.gate.Unlock()
+	}
+	r := newReassembly()
+	for i := range n {
+		got := m.expectWhole(r, 0, 15*time.Second)
+		s.expect(string(got) == data, fmt.Sprintf("message %d of %d", i+1, n), "1 MiB as it was sent", fmt.Sprintf("%d bytes", len(got)))
+	}
+	if err := <-sent; err != nil {
+		s.fail("the peer under test is told to send", "that it does", err.Error())
+	}
 }

@@ -9,12 +9,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// A door is the server's end of a WebSocket from the peer under test, at the
-// signaling server or at a listening member.
+// A door is the suite's end of a WebSocket with the peer under test: the server's,
+// at the signaling server or at a listening member, or the client's at a bot.
 type door struct {
 	*peer
 	target string // of the request
@@ -22,13 +23,14 @@ type door struct {
 	agree  atomic.Bool // answer each connect with true at once
 	shuts  atomic.Bool // a close frame has been sent
 	last   atomic.Bool // a content with lastData has come
+	gate   sync.Mutex  // held: nothing is read
 }
 
 // An arrival is something that came from a client of signaling. One of the last
 // four is set.
 type arrival struct {
 	at      time.Time
-	raw     []byte // at a listening member, where nothing is decoded
+	raw     []byte // on a channel, where nothing is decoded
 	beat    bool
 	connect *groupData
 	content *content
@@ -101,6 +103,8 @@ func (r *run) accept(l *net.TCPListener, what string, until time.Time, decode bo
 func (d *door) read(decode bool) {
 	var message []byte
 	for {
+		d.gate.Lock()
+		d.gate.Unlock()
 		f, err := d.readFrame(time.Now().Add(time.Hour))
 		if err != nil {
 			d.in.close(err)

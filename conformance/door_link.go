@@ -19,11 +19,16 @@ func (s *stage) expectTarget(d *door, path, want string) {
 		path+"/?"+wantQuery.Encode(), d.target)
 }
 
-// link makes a channel of a WebSocket that the peer opened, and that the case has
-// accepted without decoding.
-func (d *door) link() *link {
+// link makes a channel of a WebSocket of which nothing is decoded. It is one
+// through which one end joins.
+func (d *door) link() *link { return d.channel(false) }
+
+// internal makes a channel between two members of it.
+func (d *door) internal() *link { return d.channel(true) }
+
+func (d *door) channel(init bool) *link {
 	l := d.run.newLink(d.name, nil)
-	l.ws = d
+	l.ws, l.init = d, init
 	go func() {
 		for {
 			a, err := d.in.take(time.Now().Add(time.Hour), func(arrival) bool { return true })

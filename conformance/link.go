@@ -35,7 +35,7 @@ var rtc = sync.OnceValues(func() (*webrtc.API, webrtc.Configuration) {
 })
 
 // A link is the suite's end of a channel to the peer under test: a data channel,
-// or a WebSocket that the peer opened.
+// or a WebSocket.
 type link struct {
 	run   *run
 	name  string

@@ -6,7 +6,13 @@ import "slices"
 // of chapters CHN, BLD, MSH, MSG and STA, and of the clients in chapter SIG.
 func MemberCases() []*Case {
 	all := slices.Concat(chnInit, chnLife, chnSocket, bldJoiner, bldMember, mshJoin, mshRoutes, msgSend, msgReceive, staJoin, staTrouble)
-	slices.SortStableFunc(all, func(a, b *Case) int { // slow ones first: they wait side by side
+	slowFirst(all)
+	return all
+}
+
+// slowFirst puts slow cases first: they wait side by side.
+func slowFirst(all []*Case) {
+	slices.SortStableFunc(all, func(a, b *Case) int {
 		switch {
 		case a.Slow == b.Slow:
 			return 0
@@ -15,5 +21,4 @@ func MemberCases() []*Case {
 		}
 		return 1
 	})
-	return all
 }

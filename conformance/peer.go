@@ -141,7 +141,7 @@ func (r *run) request(name, target string, header http.Header) (*peer, *http.Res
 
 // dial opens the transport of a peer, TCP or TLS; certificates are not checked.
 func (r *run) dial(name string) (*peer, error) {
-	u, err := url.Parse(r.target.Signaling)
+	u, err := url.Parse(r.at)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (r *run) dial(name string) (*peer, error) {
 	case "ws":
 		conn, err = d.Dial("tcp", u.Host)
 	default:
-		return nil, fmt.Errorf("%s is no ws or wss URL", r.target.Signaling)
+		return nil, fmt.Errorf("%s is no ws or wss URL", r.at)
 	}
 	if err != nil {
 		return nil, err

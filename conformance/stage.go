@@ -18,8 +18,9 @@ type stage struct {
 	peer    *driver.Peer
 	l       *net.TCPListener
 	key     string
-	door    *door // the peer's connection to signaling
-	joining int   // the number of the join command
+	group   uint32 // of a bot, which may be in several; 0 for a member
+	door    *door  // the peer's connection to signaling
+	joining int    // the number of the join command
 	id      uint32
 	out     bool // the peer has left, as far as the case knows
 	lastSig uint32
@@ -58,9 +59,17 @@ func (s *stage) tidy() error {
 
 func (s *stage) url() string { return "ws://" + s.l.Addr().String() }
 
+// command is a command with what it takes for a bot.
+func (s *stage) command(c driver.Command) driver.Command {
+	if s.group != 0 {
+		c["group"] = s.group
+	}
+	return c
+}
+
 // do has the peer do something, and expects that it can.
 func (s *stage) do(c driver.Command) driver.Event {
-	e, err := s.peer.Do(timeout, c)
+	e, err := s.peer.Do(timeout, s.command(c))
 	if err != nil {
 		s.fail("the peer under test is told to "+fmt.Sprint(c["cmd"]), "that it does", err.Error())
 	}

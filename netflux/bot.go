@@ -41,7 +41,7 @@ type BotConfig struct {
 // an http.Handler: members open WebSockets to it, wherever in an http.Server it is mounted. Those who join a group
 // later are led to it first by the signaling server, so that they need no WebRTC to get in. (CHN-9, CHN-10, SIG-3)
 //
-// What happens in one group is not seen in another. All methods may be called by any number of goroutines at once.
+// What happens in one group is not seen in another (CHN-27). All methods may be called by any number of goroutines at once.
 type Bot struct {
 	cfg  BotConfig
 	door *door
@@ -123,14 +123,15 @@ func (b *Bot) Shutdown(ctx context.Context) error {
 
 // admit finds the group that a member means, or joins the one that it invites to.
 func (b *Bot) admit(r *http.Request, call mesh.Call) (*webSocket, error) {
-	err := mesh.ErrCall
+	err, in := mesh.ErrCall, false
 	for _, g := range b.Groups() {
 		var l *webSocket
 		if l, err = g.accept(call); err == nil {
 			return l, nil
 		}
+		in = in || int64(g.GroupID()) == call.Group && !g.leaving()
 	}
-	if !call.Invites() {
+	if !call.Invites() || in { // CHN-10: nor if the key is another
 		return nil, err
 	}
 	if b.cfg.Admit != nil {
@@ -151,6 +152,9 @@ func (b *Bot) admit(r *http.Request, call mesh.Call) (*webSocket, error) {
 
 // newGroup makes a group that is to be joined.
 func (b *Bot) newGroup(key string) (*Group, error) {
+	if _, err := escapeKey(key); err != nil {
+		return nil, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {

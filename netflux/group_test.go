@@ -52,16 +52,7 @@ type peer struct {
 func newPeer(t testing.TB, cfg netflux.Config) *peer {
 	p := &peer{t: t, changed: make(chan struct{})}
 	cfg.Loopback = true
-	cfg.OnEvent = func(e netflux.Event) {
-		p.mu.Lock()
-		p.events = append(p.events, e)
-		close(p.changed)
-		p.changed = make(chan struct{})
-		p.mu.Unlock()
-		if p.hold != nil {
-			p.hold(e)
-		}
-	}
+	cfg.OnEvent = p.note
 	p.Group = netflux.New(cfg)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -71,6 +62,18 @@ func newPeer(t testing.TB, cfg netflux.Config) *peer {
 		}
 	})
 	return p
+}
+
+// note is OnEvent.
+func (p *peer) note(e netflux.Event) {
+	p.mu.Lock()
+	p.events = append(p.events, e)
+	close(p.changed)
+	p.changed = make(chan struct{})
+	p.mu.Unlock()
+	if p.hold != nil {
+		p.hold(e)
+	}
 }
 
 func (p *peer) join(key string) {

@@ -21,7 +21,8 @@ const (
 	maxHeaderBytes    = 16 << 10
 )
 
-// A door is an http.Handler through which peers open WebSockets to this one (CHN-9, CHN-10).
+// A door is an http.Handler through which peers open WebSockets to this one, pages of any origin too (CHN-9, CHN-10,
+// CHN-28).
 type door struct {
 	admit func(r *http.Request, call mesh.Call) (*webSocket, error)
 	ws    ws.Server

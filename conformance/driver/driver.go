@@ -34,6 +34,7 @@ type Event struct {
 	Members   []uint32 `json:"members"`
 	Neighbors []uint32 `json:"neighbors"`
 	Message   string   `json:"message"`
+	URL       string   `json:"url"`
 }
 
 // Data returns what a message carries, and whether it is text.
@@ -53,10 +54,11 @@ type Command map[string]any
 
 // A Peer is a running driver.
 type Peer struct {
-	Name string
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	done chan struct{} // closed when all output has been read
+	Name  string
+	Ready Event // its first
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	done  chan struct{} // closed when all output has been read
 
 	mu      sync.Mutex
 	n       int
@@ -83,7 +85,7 @@ func Start(name string, timeout time.Duration, cmd *exec.Cmd) (*Peer, error) {
 	}
 	p := &Peer{Name: name, cmd: cmd, in: in, done: make(chan struct{}), changed: make(chan struct{})}
 	go p.read(out)
-	if _, err := p.Wait(timeout, func(e Event) bool { return e.Event == "ready" }); err != nil {
+	if p.Ready, err = p.Wait(timeout, func(e Event) bool { return e.Event == "ready" }); err != nil {
 		p.Kill()
 		return nil, err
 	}

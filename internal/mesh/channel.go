@@ -227,6 +227,8 @@ func (c *Core) initPing(ch *channel, d *wire.ChannelData) error {
 		return fmt.Errorf("topology %d", d.Topology)
 	case d.SenderID < MinID || d.GroupID < MinID || d.SenderID == c.id: // CHN-17
 		return fmt.Errorf("member %d, group %d", d.SenderID, d.GroupID)
+	case c.isBlocked(address{id: d.SenderID}):
+		return ErrBlocked
 	case len(c.others()) == 0 && slices.Contains(d.Members, c.id):
 		// Somebody has drawn our id: begin anew with another one (CHN-13).
 		c.closeSignaling(nil)
@@ -248,8 +250,11 @@ func (c *Core) initPing(ch *channel, d *wire.ChannelData) error {
 
 // initPong learns the id of the peer that joins through this member (CHN-17).
 func (c *Core) initPong(ch *channel, id uint32) error {
-	if _, blocked := c.blocked[id]; blocked || id < MinID || id == c.id {
+	switch {
+	case id < MinID || id == c.id:
 		return fmt.Errorf("member %d", id)
+	case c.isBlocked(address{id: id}):
+		return ErrBlocked
 	}
 	c.adopt(ch, id)
 	if ch.member != nil { // who came since initPing was not in its list

@@ -72,7 +72,7 @@ type Config struct {
 	NoDial       bool // open no WebSocket because a peer listens
 	NoRejoin     bool // leave, rather than begin anew, when everything is lost
 	NoSignaling  bool // there is no signaling server; groups are joined by invitation alone
-	LeaveAlone   bool // leave when the last other member has left
+	LeaveAlone   bool // leave when the last other member has left (CHN-29)
 	MaxMembers   int  // of the group, this one included
 	SendQueue    int  // bytes that may wait for one member before sends wait
 	SlowTimeout  time.Duration

@@ -64,7 +64,7 @@ func (c *Core) Accept(now time.Duration, call Call) (Link, []Output, error) {
 	return ch.link, c.outputs, nil
 }
 
-// Invited is Accept for one that has left, and joins the group that it is invited to (STA-6). Listen is the URL at
+// Invited is Accept for one that has left, and joins the group that it is invited to (CHN-26, STA-6). Listen is the URL at
 // which it listens itself.
 func (c *Core) Invited(now time.Duration, call Call, listen string) (Link, []Output, error) {
 	c.begin(now)
@@ -98,13 +98,13 @@ func (c *Core) accept(call Call) (*channel, error) {
 	switch {
 	case k != internal && call.Key != c.key:
 		return nil, refused("not the key of this group")
-	case k == internal && a == nil:
+	case k == internal && a == nil: // CHN-30
 		return nil, refused("no channel was agreed on")
 	case k == internal && call.Group != int64(c.groupID) && call.Group != call.Sender: // DEV-14
 		return nil, refused("not in that group")
 	case k == withJoining && (c.topology != constructed || call.Group != int64(c.groupID)):
 		return nil, refused("not a member of that group")
-	case k == withMember && a == nil && c.topology != idle:
+	case k == withMember && a == nil && c.topology != idle: // CHN-10, CHN-31
 		return nil, refused("in the group already")
 	case len(c.making) >= MaxMaking:
 		return nil, ErrBusy
