@@ -404,3 +404,21 @@ func TestBotTLS(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Status is answered at once, also when nobody has got round to what came before.
+func TestBotStatusMeanwhile(t *testing.T) {
+	bot, err := netflux.NewBot(netflux.BotConfig{URL: "ws://127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	d := &botDriver{output: newOutput(&out), bot: bot}
+	lines := make(chan request, 1)
+	d.read(t.Context(), strings.NewReader(`{"cmd":"send","group":1,"text":"x"}`+"\n"+`{"cmd":"status","group":1,"n":7}`), lines)
+	if want := strings.NewReplacer(`"group":0`, `"group":1`, `,"neigh`, `,"n":7,"neigh`).Replace(idle) + "\n"; out.String() != want {
+		t.Errorf("it answers %s, want %s", &out, want)
+	}
+	if req := <-lines; req.Cmd != "send" {
+		t.Errorf("%v waits", req)
+	}
+}
