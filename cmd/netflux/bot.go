@@ -52,7 +52,7 @@ type botDriver struct {
 	echoes  map[parcel]int            // that are expected
 }
 
-// A parcel is a private message that was sent on command. What comes back like it is an echo: it is not sent back once
+// A parcel is what was sent on command and addressed to one member. What comes back like it is an echo: it is not sent back once
 // more, or two bots would go on for ever.
 type parcel struct {
 	group *netflux.Group
@@ -61,80 +61,112 @@ type parcel struct {
 	sum   [sha256.Size]byte // of the content
 }
 
-func botCommand(ctx context.Context, e *env, args []string) error {
-	var listen, url, signaling, cert, key string
-	var servers ice
-	var loopback, stay, noInput bool
-	d := &botDriver{output: newOutput(e.stdout), log: e.logger(), ids: make(map[*netflux.Group]uint32)}
-	d.changed, d.echoes = make(chan struct{}), make(map[parcel]int)
-	maxGroups := netflux.DefaultMaxGroups
-	e.flags.StringVar(&listen, "listen", "", "`HOST:PORT` to listen at; port 0 is one that is free (required)")
-	e.flags.StringVar(&url, "url", "", "`URL` under which members reach it, ws:// or wss://; by default made from -listen")
-	e.flags.StringVar(&signaling, "signaling", "", "`URL` of the signaling server, ws:// or wss://; by default none, and nobody can join through the bot")
-	e.flags.BoolVar(&d.echo, "echo", false, "send back each private message, and to all each text to all, with echo: before it")
-	e.flags.StringVar(&cert, "cert", "", "PEM `file` with the certificate; with -key it turns on TLS (1.2 or later)")
-	e.flags.StringVar(&key, "key", "", "PEM `file` with the private key of the certificate")
-	e.flags.BoolVar(&noInput, "no-input", false, "read no commands, and do not end with the input: to run as a service")
-	e.flags.BoolVar(&stay, "stay", false, "stay in a group when all others have left; needs -signaling")
-	e.flags.IntVar(&maxGroups, "max-groups", maxGroups, "refuse invitations when in `N` groups")
-	e.flags.BoolVar(&loopback, "loopback", false, "use 127.0.0.1 only for data channels, and dial members on this machine only")
-	iceFlag(e.flags, &servers)
+func newBotDriver(w io.Writer, log *slog.Logger, echo bool) *botDriver {
+	return &botDriver{
+		output: newOutput(w), log: log, echo: echo,
+		ids: make(map[*netflux.Group]uint32), changed: make(chan struct{}), echoes: make(map[parcel]int),
+	}
+}
+
+// botFlags are what a bot is told on its command line.
+type botFlags struct {
+	listen, url, signaling, cert, key string
+	echo, noInput, stay, loopback     bool
+	maxGroups                         int
+	servers                           ice
+}
+
+func (b *botFlags) parse(e *env, args []string) error {
+	f := e.flags
+	f.StringVar(&b.listen, "listen", "", "`HOST:PORT` to listen at; port 0 is one that is free (required)")
+	f.StringVar(&b.url, "url", "", "`URL` under which members reach it, ws:// or wss://; by default made from -listen")
+	f.StringVar(&b.signaling, "signaling", "", "`URL` of the signaling server, ws:// or wss://; by default none, and nobody can join through the bot")
+	f.BoolVar(&b.echo, "echo", false, "send back each private message, and to all each text to all, with echo: before it")
+	f.StringVar(&b.cert, "cert", "", "PEM `file` with the certificate; with -key it turns on TLS (1.2 or later)")
+	f.StringVar(&b.key, "key", "", "PEM `file` with the private key of the certificate")
+	f.BoolVar(&b.noInput, "no-input", false, "read no commands, and do not end with the input: to run as a service")
+	f.BoolVar(&b.stay, "stay", false, "stay in a group when all others have left; needs -signaling")
+	f.IntVar(&b.maxGroups, "max-groups", netflux.DefaultMaxGroups, "refuse invitations when in `N` groups")
+	f.BoolVar(&b.loopback, "loopback", false, "use 127.0.0.1 only for data channels, and dial members on this machine only")
+	iceFlag(f, &b.servers)
 	if err := e.parse(args, botHelp); err != nil {
 		return err
 	}
-	usage := func(format string, args ...any) error {
-		fmt.Fprintf(e.stderr, "netflux bot: "+format+"; -h lists the flags\n", args...)
-		return errUsage
-	}
 	switch {
-	case listen == "":
-		return usage("-listen HOST:PORT is missing")
-	case (cert == "") != (key == ""):
-		return usage("-cert and -key belong together")
-	case maxGroups < 1:
-		return usage("-max-groups must be positive, not %d", maxGroups)
-	case stay && signaling == "":
-		return usage("-stay needs -signaling: without it nobody finds the way back to the bot")
+	case b.listen == "":
+		return wrongBot(e, "-listen HOST:PORT is missing")
+	case (b.cert == "") != (b.key == ""):
+		return wrongBot(e, "-cert and -key belong together")
+	case b.maxGroups < 1:
+		return wrongBot(e, "-max-groups must be positive, not %d", b.maxGroups)
+	case b.stay && b.signaling == "":
+		return wrongBot(e, "-stay needs -signaling: without it nobody finds the way back to the bot")
 	}
-	l, err := net.Listen("tcp", listen)
+	return nil
+}
+
+// wrongBot says what is wrong with the command line.
+func wrongBot(e *env, format string, args ...any) error {
+	fmt.Fprintf(e.stderr, "netflux bot: "+format+"; -h lists the flags\n", args...)
+	return errUsage
+}
+
+// open listens, with TLS if there is a certificate, and finds out under which URL.
+func (b *botFlags) open(e *env) (net.Listener, error) {
+	l, err := net.Listen("tcp", b.listen)
 	if err != nil {
-		return fmt.Errorf("-listen: %w", err)
+		return nil, fmt.Errorf("-listen: %w", err)
 	}
-	defer l.Close()
-	scheme := "ws://"
-	if cert != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
+	addr, scheme := l.Addr(), "ws://"
+	if b.cert != "" {
+		pair, err := tls.LoadX509KeyPair(b.cert, b.key)
 		if err != nil {
-			return fmt.Errorf("-cert, -key: %w", err)
+			l.Close()
+			return nil, fmt.Errorf("-cert, -key: %w", err)
 		}
 		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}})
 		scheme = "wss://"
 	}
-	if url == "" {
-		if a, ok := l.Addr().(*net.TCPAddr); ok && a.IP.IsUnspecified() {
-			return usage("-listen %s is all interfaces: -url must say under which URL members reach it", listen)
+	if b.url == "" {
+		if a, ok := addr.(*net.TCPAddr); ok && a.IP.IsUnspecified() {
+			l.Close()
+			return nil, wrongBot(e, "-listen %s is all interfaces: -url must say under which URL members reach it", b.listen)
 		}
-		url = scheme + l.Addr().String()
+		b.url = scheme + addr.String()
 	}
+	return l, nil
+}
+
+func botCommand(ctx context.Context, e *env, args []string) error {
+	var b botFlags
+	if err := b.parse(e, args); err != nil {
+		return err
+	}
+	l, err := b.open(e)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	d := newBotDriver(e.stdout, e.logger(), b.echo)
 	d.bot, err = netflux.NewBot(netflux.BotConfig{
-		URL:       url,
-		Group:     netflux.Config{SignalingURL: signaling, ICEServers: servers.servers(), Loopback: loopback, Logger: d.log},
+		URL:       b.url,
+		Group:     netflux.Config{SignalingURL: b.signaling, ICEServers: b.servers.servers(), Loopback: b.loopback, Logger: d.log},
 		OnEvent:   d.event,
-		StayAlone: stay,
-		MaxGroups: maxGroups,
+		StayAlone: b.stay,
+		MaxGroups: b.maxGroups,
 	})
 	switch {
 	case errors.Is(err, netflux.ErrNoSignaling):
-		return usage("-signaling must be ws://HOST:PORT or wss://HOST:PORT, not %q", signaling)
+		return wrongBot(e, "-signaling must be ws://HOST:PORT or wss://HOST:PORT, not %q", b.signaling)
 	case errors.Is(err, netflux.ErrListen):
-		return usage("-url must be ws://HOST:PORT or wss://HOST:PORT, perhaps with a path, not %q", url)
+		return wrongBot(e, "-url must be ws://HOST:PORT or wss://HOST:PORT, perhaps with a path, not %q", b.url)
 	case err != nil:
-		return usage("%v", err)
+		return wrongBot(e, "%v", err)
 	}
-	if noInput {
-		return d.serve(ctx, nil, l, url)
+	if b.noInput {
+		return d.serve(ctx, nil, l, b.url)
 	}
-	return d.serve(ctx, e.stdin, l, url)
+	return d.serve(ctx, e.stdin, l, b.url)
 }
 
 // serve runs the bot until the context or the input ends, if there is an input.
@@ -220,8 +252,10 @@ func (d *botDriver) do(ctx context.Context, req request) (object, error) {
 		return statusOf(g), nil
 	case req.Cmd == "leave":
 		return ok, d.leave(ctx, g.Leave, g)
-	case req.Cmd == "sendTo" && d.echo:
-		d.expect(g, req)
+	case d.echo && req.Cmd == "send":
+		d.expect(g, req, d.distant(g)...)
+	case d.echo:
+		d.expect(g, req, req.To)
 	}
 	return ok, req.send(ctx, g)
 }
@@ -303,13 +337,25 @@ func (d *botDriver) forget(g *netflux.Group) {
 	d.changed = make(chan struct{})
 }
 
-// expect notes a private message that is about to be sent and may come back.
-func (d *botDriver) expect(g *netflux.Group, req request) {
-	if kind, data, err := req.content(); err == nil {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.echoes[parcel{g, req.To, kind, sha256.Sum256(data)}]++
+// expect notes what is about to be sent to members, one by one, and may come back.
+func (d *botDriver) expect(g *netflux.Group, req request, to ...uint32) {
+	kind, data, err := req.content()
+	if err != nil {
+		return
 	}
+	sum := sha256.Sum256(data)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, id := range to {
+		d.echoes[parcel{g, id, kind, sum}]++
+	}
+}
+
+// distant returns the members to which there is no direct channel. What is sent to all is addressed to each of them, and
+// they cannot tell it from a private message (MSH-15).
+func (d *botDriver) distant(g *netflux.Group) []uint32 {
+	direct := append(g.Neighbors(), g.ID())
+	return slices.DeleteFunc(g.Members(), func(id uint32) bool { return slices.Contains(direct, id) })
 }
 
 // expectNone forgets what was to come back of a member, or of all if that is 0. The lock is held.
@@ -336,11 +382,13 @@ var echo = []byte("echo:")
 func (d *botDriver) answerMessage(g *netflux.Group, m netflux.Message) {
 	ctx, cancel := context.WithTimeout(context.Background(), netflux.DefaultSlowTimeout)
 	defer cancel()
+	isEcho := m.Kind == netflux.Text && bytes.HasPrefix(m.Data, echo)
 	var err error
 	switch {
+	case isEcho && (!m.Private || slices.Contains(d.distant(g), m.From)):
 	case m.Private && !d.expected(g, m):
 		err = g.SendTo(ctx, m.From, m.Kind, m.Data)
-	case !m.Private && m.Kind == netflux.Text && !bytes.HasPrefix(m.Data, echo):
+	case !m.Private && m.Kind == netflux.Text:
 		err = g.Send(ctx, m.Kind, slices.Concat(echo, m.Data))
 	}
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -239,6 +241,72 @@ func TestBotsDoNotEchoEchoes(t *testing.T) {
 	}
 }
 
+// So it is if the two have no direct channel, and what is for all comes like a private message.
+func TestBotsDoNotEchoRelayedEchoes(t *testing.T) {
+	url := startSignaling(t)
+	ada, a, group := startPeer(t, url, "k")
+	var bots []*running
+	var groups []*netflux.Group
+	for range 2 {
+		r := &running{t: t, changed: make(chan struct{})}
+		d := newBotDriver(r, slog.New(slog.DiscardHandler), true)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.bot.ServeHTTP(w, r) }))
+		defer server.Close()
+		var err error
+		botURL := "ws" + strings.TrimPrefix(server.URL, "http")
+		d.bot, err = netflux.NewBot(netflux.BotConfig{
+			URL: botURL, Group: netflux.Config{SignalingURL: url, Loopback: true}, OnEvent: d.event,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.bot.Shutdown(t.Context())
+		ada.invite(botURL)
+		r.enters(group)
+		in, commands := io.Pipe()
+		r.in = commands
+		defer commands.Close()
+		go d.requests(in, func(req request) bool {
+			o, err := d.do(t.Context(), req)
+			d.answer(req, o, err)
+			return true
+		})
+		bots, groups = append(bots, r), append(groups, d.bot.Groups()[0])
+	}
+	ids := []uint32{groups[0].ID(), groups[1].ID()}
+	for i, r := range bots {
+		r.event(object{"event": "join", "member": ids[1-i]})
+	}
+	if err := groups[0].Block(ids[1]); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range bots {
+		r.event(object{"event": "leave", "member": ids[1-i]})
+		r.event(object{"event": "join", "member": ids[1-i]})
+	}
+	bots[0].ok(object{"cmd": "send", "group": group, "text": "x"})
+	bots[1].event(object{"event": "message", "from": ids[0], "text": "x"})
+	bots[0].event(object{"event": "message", "from": ids[1], "text": "x"}) // sent back, as if it had been private
+	ada.event(object{"event": "message", "from": ids[0], "text": "x"})
+	ada.ok(object{"cmd": "send", "text": "y"})
+	for i, r := range bots {
+		r.event(object{"event": "message", "from": a, "text": "y"})
+		r.event(object{"event": "message", "from": ids[1-i], "text": "echo:y"})
+	}
+	for range 2 { // what a bot sent on would arrive before the second of these
+		for i, r := range bots {
+			r.ok(object{"cmd": "sendTo", "group": group, "to": ids[1-i], "text": "end"})
+			bots[1-i].event(object{"event": "message", "from": ids[i], "text": "end"})
+			r.event(object{"event": "message", "from": ids[1-i], "text": "end"})
+		}
+	}
+	for i, r := range bots {
+		if rest := r.rest(); slices.ContainsFunc(rest, func(l string) bool { return strings.Contains(l, `"message"`) }) {
+			t.Errorf("%d got %q besides", i, rest)
+		}
+	}
+}
+
 // With -stay a bot stays in a group that all others have left, and lets in who comes later.
 func TestBotStays(t *testing.T) {
 	url := startSignaling(t)
@@ -412,8 +480,9 @@ func TestBotStatusMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	d := &botDriver{output: newOutput(&out), bot: bot}
-	lines := make(chan request, 1)
+	d := newBotDriver(&out, nil, false)
+	d.bot = bot
+	lines := make(chan request, 2)
 	d.read(t.Context(), strings.NewReader(`{"cmd":"send","group":1,"text":"x"}`+"\n"+`{"cmd":"status","group":1,"n":7}`), lines)
 	if want := strings.NewReplacer(`"group":0`, `"group":1`, `,"neigh`, `,"n":7,"neigh`).Replace(idle) + "\n"; out.String() != want {
 		t.Errorf("it answers %s, want %s", &out, want)
