@@ -105,6 +105,12 @@ func TestChatRelayed(t *testing.T) {
 	if m := <-heard; string(m.Data) != "by another way" || !m.Private {
 		t.Errorf("%v", m)
 	}
+	if err := guest.Send(t.Context(), netflux.Text, []byte("to all")); err != nil {
+		t.Fatal(err)
+	}
+	if line := ada.expect("to all"); line != who+" (relayed to you, perhaps to others too)> to all" { // MSH-15
+		t.Errorf("it shows %q", line)
+	}
 }
 
 // named says whether an id has a name in chats.
