@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/pion/datachannel v1.5.8
+	github.com/pion/dtls/v2 v2.2.12
 	github.com/pion/ice/v2 v2.3.38
 	github.com/pion/logging v0.2.4
 	// Raised above the v1.8.19 that webrtc/v3 asks for: it carries about twice as much, and a message larger than the
@@ -19,7 +20,6 @@ require (
 require (
 	github.com/davecgh/go-spew v1.1.1 // indirect
 	github.com/google/uuid v1.3.1 // indirect
-	github.com/pion/dtls/v2 v2.2.12 // indirect
 	github.com/pion/interceptor v0.1.29 // indirect
 	github.com/pion/mdns v0.0.12 // indirect
 	github.com/pion/randutil v0.1.0 // indirect

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/net/websocket"
 
 	"github.com/meshpair/meshpair/netflux"
 	"github.com/meshpair/meshpair/sigver"
@@ -25,12 +28,56 @@ type duo struct {
 	close func()
 }
 
-func newDuo(kind string) (*duo, error) {
+// newDuo opens a duo by WebRTC, or by a WebSocket to the first.
+func newDuo(kind string, socket bool) (*duo, error) {
 	d := &duo{came: make(chan int, 1)}
-	if kind == bare {
+	switch {
+	case kind == ours:
+		return d, d.ours(socket)
+	case socket:
+		return d, d.bareSocket()
+	default:
 		return d, d.bare()
 	}
-	return d, d.ours()
+}
+
+// bareSocket is golang.org/x/net/websocket alone.
+func (d *duo) bareSocket() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	opened := make(chan *websocket.Conn)
+	over := make(chan struct{})
+	server := &http.Server{Handler: websocket.Server{Handler: func(c *websocket.Conn) {
+		opened <- c
+		<-over
+	}}}
+	go server.Serve(l)
+	y, err := websocket.Dial("ws://"+l.Addr().String(), "", "http://127.0.0.1")
+	if err != nil {
+		return err
+	}
+	x := <-opened
+	d.send = func(b []byte) error { return websocket.Message.Send(x, b) }
+	d.close = func() { x.Close(); y.Close(); close(over); server.Close() }
+	read := func(c *websocket.Conn, f func([]byte)) {
+		for {
+			var b []byte
+			if websocket.Message.Receive(c, &b) != nil {
+				return
+			}
+			f(b)
+		}
+	}
+	go read(x, func(b []byte) { d.came <- len(b) })
+	go read(y, func(b []byte) {
+		d.got.Add(int64(len(b)))
+		if d.echo.Load() {
+			websocket.Message.Send(y, b)
+		}
+	})
+	return nil
 }
 
 func (d *duo) bare() error {
@@ -59,10 +106,13 @@ func (d *duo) bare() error {
 	return nil
 }
 
-func (d *duo) ours() error {
+func (d *duo) ours(socket bool) error {
 	m, err := newMesh()
 	if err != nil {
 		return err
+	}
+	if socket {
+		m.listen = "127.0.0.1:0"
 	}
 	ctx := context.Background()
 	x := m.group(func(e netflux.Event) {
@@ -92,17 +142,22 @@ func (d *duo) ours() error {
 }
 
 // BenchmarkMeshRoundTrip measures a message of 100 bytes to the other end and back.
-func BenchmarkMeshRoundTrip(b *testing.B) {
-	duos := startDuos(b)
+func BenchmarkMeshRoundTrip(b *testing.B) { benchmarkRoundTrip(b, false) }
+
+// BenchmarkMeshSocketRoundTrip is the same over a WebSocket.
+func BenchmarkMeshSocketRoundTrip(b *testing.B) { benchmarkRoundTrip(b, true) }
+
+func benchmarkRoundTrip(b *testing.B, socket bool) {
+	duos := startDuos(b, socket)
 	compare(b, []figure{{"p50-ns", "rtt-ratio"}}, func(kind string) (sample, error) {
 		return roundTrips(duos[kind], *roundTime)
 	})
 }
 
-func startDuos(b testing.TB) map[string]*duo {
+func startDuos(b testing.TB, socket bool) map[string]*duo {
 	duos := map[string]*duo{}
 	for _, kind := range []string{ours, bare} {
-		d, err := newDuo(kind)
+		d, err := newDuo(kind, socket)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -132,10 +187,15 @@ func roundTrips(d *duo, limit time.Duration) (sample, error) {
 
 // BenchmarkMeshThroughput measures messages in one direction; the bare channel gets them in the chunks in which ours
 // travel.
-func BenchmarkMeshThroughput(b *testing.B) {
+func BenchmarkMeshThroughput(b *testing.B) { benchmarkThroughput(b, false) }
+
+// BenchmarkMeshSocketThroughput is the same over a WebSocket, from the end that was dialled.
+func BenchmarkMeshSocketThroughput(b *testing.B) { benchmarkThroughput(b, true) }
+
+func benchmarkThroughput(b *testing.B, socket bool) {
 	for _, size := range []int{1 << 10, 15_000, 1 << 20} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
-			duos := startDuos(b)
+			duos := startDuos(b, socket)
 			compare(b, []figure{{"MB/s", "throughput-ratio"}}, func(kind string) (sample, error) {
 				return oneWay(duos[kind], size, kind == bare, *roundTime)
 			})
@@ -292,6 +352,7 @@ func formBare(n int) (sample, error) {
 
 // A mesh is a signaling server and groups that use it.
 type mesh struct {
+	listen string // see netflux.Config
 	server *sigver.Server
 	served chan error
 	url    string
@@ -313,7 +374,7 @@ func newMesh() (*mesh, error) {
 }
 
 func (m *mesh) group(onEvent func(netflux.Event)) *netflux.Group {
-	g := netflux.New(netflux.Config{SignalingURL: m.url, Loopback: true, OnEvent: onEvent})
+	g := netflux.New(netflux.Config{SignalingURL: m.url, Loopback: true, Listen: m.listen, OnEvent: onEvent})
 	m.groups = append(m.groups, g)
 	return g
 }
@@ -352,11 +413,15 @@ func (m *mesh) close() {
 
 // TestMeshRounds runs each kind of round once, small, and checks that its figures can be true.
 func TestMeshRounds(t *testing.T) {
-	duos := startDuos(t)
+	duos, sockets := startDuos(t, false), startDuos(t, true)
 	for _, kind := range []string{ours, bare} {
 		for name, round := range map[string]func() (sample, error){
-			"RoundTrip":  func() (sample, error) { return roundTrips(duos[kind], 10*time.Millisecond) },
-			"Throughput": func() (sample, error) { return oneWay(duos[kind], 100_000, kind == bare, 10*time.Millisecond) },
+			"RoundTrip":       func() (sample, error) { return roundTrips(duos[kind], 10*time.Millisecond) },
+			"Throughput":      func() (sample, error) { return oneWay(duos[kind], 100_000, kind == bare, 10*time.Millisecond) },
+			"SocketRoundTrip": func() (sample, error) { return roundTrips(sockets[kind], 10*time.Millisecond) },
+			"SocketThroughput": func() (sample, error) {
+				return oneWay(sockets[kind], 100_000, kind == bare, 10*time.Millisecond)
+			},
 			"Form": func() (sample, error) {
 				if kind == bare {
 					return formBare(3)

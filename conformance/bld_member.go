@@ -66,6 +66,19 @@ var bldMember = []*Case{
 		}),
 	},
 	{
+		ID: "BLD-12/no-way-told", Requirements: []string{"BLD-12", "BLD-13"}, Level: Should,
+		Sentence: "A member that finds at the first message that there is no way tells its joiner.",
+		run: onStage(func(s *stage) {
+			s.first()
+			w := s.nextJoiner("J")
+			w.put(serviceBuilder, connectionRequest([]byte{}))
+			w.expectResponse(true)
+			w.put(serviceBuilder, negotiation(info{noDC: true, wsTried: true, dcTried: true}))
+			i, p := w.expectNegotiation(deadline())
+			s.expect(p != nil && i.noDC && i.wsTried && i.dcTried, "the negotiation that comes back", "both Infos", fmt.Sprint(i, p))
+		}),
+	},
+	{
 		ID: "BLD-12/listening-joiner", Requirements: []string{"BLD-12", "BLD-15", "CHN-9", "CHN-12"}, Level: Must,
 		Sentence: "A member opens a WebSocket to a joiner's URL, of kind 2, and sends initPing on it.",
 		run: onStage(func(s *stage) {

@@ -124,6 +124,21 @@ var mshRoutes = []*Case{
 		}),
 	},
 	{
+		ID: "MSH-24/seek", Requirements: []string{"MSH-24", "MSH-6", "CHN-19"}, Level: Should, Slow: true,
+		Sentence: "A member whose channel failed is asked for another one through the others.",
+		run: onStage(func(s *stage) {
+			m := s.pair()
+			j := s.admit("J", member(5))
+			m.silence()
+			s.expectLeave(member(1), time.Now().Add(12*time.Second))
+			r := j.expect("member 1 is asked for a channel", time.Now().Add(3*time.Second), func(e envelope) bool {
+				return e.recipient == member(1) && e.service == serviceBuilder && mustParse(e.content).has(2)
+			})
+			asks := mustParse(mustParse(r.env.content).bytes(2))
+			s.expect(r.env.sender == s.id && asks.uint(1) == s.id, "the request", fmt.Sprintf("the id %d", s.id), r)
+		}),
+	},
+	{
 		ID: "MSH-11/members-round", Requirements: []string{"MSH-11"}, Level: Must, Slow: true,
 		Sentence: "Every 20 s a member sends members to the one with the greatest id below its own.",
 		run: onStage(func(s *stage) {

@@ -41,11 +41,13 @@ type Config struct {
 	TLS *tls.Config
 
 	// ICEServers help to connect members that are not in one network. By default there are none, and only
-	// addresses of this machine are tried.
+	// addresses of this machine are tried. No other server is ever asked (BLD-26). One that does not do what it is there
+	// for is told as [ICEServerFailed].
 	ICEServers []ICEServer
 
-	// RelayOnly uses the TURN servers among ICEServers only, so that members do not learn this machine's addresses. No
-	// WebSocket is opened to a member then, unless by Invite.
+	// RelayOnly uses the TURN servers among ICEServers only, of which there must be one, so that members do not learn
+	// this machine's addresses (BLD-25). No WebSocket is opened to a member then, unless by Invite. Where no TURN server
+	// lends an address within 5 s no channel can be, and the reason in [ConnectFailed] is ErrNoRelay, too.
 	RelayOnly bool
 
 	// Loopback uses 127.0.0.1 only, for groups on one machine.
@@ -99,6 +101,8 @@ type Config struct {
 	// message of MaxMessageSize needs if that is more; MaxPartialAll, by default 256 MiB, is the same for all members.
 	// A message that is longer is refused, too.
 	MaxPartial, MaxPartialAll int
+
+	net rtc.Net // what tests have in place of the network for data channels
 }
 
 func (c Config) withDefaults() Config {
@@ -137,7 +141,9 @@ func (c Config) checkICE() error {
 }
 
 func (c Config) rtc() rtc.Config {
-	r := rtc.Config{RelayOnly: c.RelayOnly, Loopback: c.Loopback, Logger: c.Logger, CloseTimeout: c.LeaveTimeout}
+	r := rtc.Config{
+		RelayOnly: c.RelayOnly, Loopback: c.Loopback, Logger: c.Logger, CloseTimeout: c.LeaveTimeout, Net: c.net,
+	}
 	for _, s := range c.ICEServers {
 		r.ICEServers = append(r.ICEServers, rtc.ICEServer(s))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/meshpair/meshpair/internal/mesh"
+	"github.com/meshpair/meshpair/internal/rtc"
 )
 
 // Errors of [Group.Join].
@@ -38,10 +39,22 @@ var (
 	ErrGone        = mesh.ErrGone        // it left meanwhile
 	ErrBusy        = mesh.ErrBusy        // too many channels are in the making
 	ErrProtocol    = mesh.ErrProtocol    // it breaks the protocol
+	ErrNoRelay     = rtc.ErrNoRelay      // Config.RelayOnly, and no TURN server lends this end an address; beside another one
 	ErrDropped     = mesh.ErrDropped     // Drop or Block was called
 	ErrBlocked     = mesh.ErrBlocked     // Block was called
 	ErrAlone       = mesh.ErrAlone       // all others have left, and a Bot does not stay alone
 )
+
+// What may be wrong with a STUN or TURN server, beside errors of the network; see [ICEServerFailed].
+var (
+	ErrNoAnswer    = rtc.ErrNoAnswer    // it does not answer within 4 s
+	ErrNoICEServer = rtc.ErrNoICEServer // what answers there is something else
+)
+
+// An ICEServerError is how a STUN or TURN server refuses a request: its field Code, of type int, is one of RFC 8489 or
+// RFC 8656, such as 401, or 400 from some servers, for a wrong username or credential, and 486 when too many addresses
+// are lent already; Reason, a string, is what the server says. See [ICEServerFailed].
+type ICEServerError = rtc.ServerError
 
 // ErrURL says that a URL to be dialled is not of scheme ws or wss, has a query or a fragment, or is not one of this machine
 // although [Config].Loopback is set; see [Group.Invite].

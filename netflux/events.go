@@ -55,7 +55,7 @@ const (
 func (s SignalingState) String() string { return mesh.SignalingState(s).String() }
 
 // An Event is something that happened in a group: a [Message], [MemberJoined], [MemberLeft], [StateChanged],
-// [SignalingChanged], [MessageRefused] or [ConnectFailed]. Further types may be added.
+// [SignalingChanged], [MessageRefused], [ConnectFailed] or [ICEServerFailed]. Further types may be added.
 type Event interface{ event() }
 
 type (
@@ -102,6 +102,16 @@ type (
 		ID  uint32
 		Err error
 	}
+
+	// ICEServerFailed tells that a server in [Config].ICEServers, which members may need to reach each other, gives no
+	// address, and why: Err is ErrNoAnswer, ErrNoICEServer, an *[ICEServerError], or an error of the network or of TLS.
+	// A server is looked at when a channel lacks its address; that is told for each URL, not for each channel: once
+	// for each joining, and again when it fails for another reason, fails anew after it worked, or still fails an hour
+	// later, but not within a minute. What it is missing for is tried all the same.
+	ICEServerFailed struct {
+		URL string // one of ICEServer.URLs
+		Err error
+	}
 )
 
 func (Message) event()          {}
@@ -111,6 +121,7 @@ func (StateChanged) event()     {}
 func (SignalingChanged) event() {}
 func (MessageRefused) event()   {}
 func (ConnectFailed) event()    {}
+func (ICEServerFailed) event()  {}
 
 // eventCost is what an event that waits costs beside its message's bytes.
 const eventCost = 64

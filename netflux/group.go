@@ -39,8 +39,9 @@ type Group struct {
 	result   error // of the send under way
 	done     bool  // result is set
 	joins    chan error
-	left     chan struct{} // closed when the group has been left and no link remains
+	left     chan struct{} // closed when the group has been left and nothing of it remains
 	failure  error         // the last one of signaling
+	ice      iceWatch
 }
 
 // New returns a group that is not joined.
@@ -97,6 +98,7 @@ func (g *Group) Join(ctx context.Context, key string) error {
 	result := make(chan error, 1)
 	g.key, g.path, g.joins, g.failure = key, path, result, nil
 	g.left = make(chan struct{})
+	g.ice.begin(g.cfg)
 	g.run(g.core.Step(g.now(), mesh.Join{Key: key, Listen: g.url}))
 	g.unlock(false)
 	select {
@@ -117,7 +119,8 @@ func (g *Group) Join(ctx context.Context, key string) error {
 	return &JoinError{ctx.Err(), failure}
 }
 
-// lockLeft locks the group when it has been left and no link remains, which may take a moment after the state is Left.
+// lockLeft locks the group when it has been left and nothing of it remains, which may take a moment after the state is
+// Left.
 func (g *Group) lockLeft(ctx context.Context) error {
 	for {
 		g.mu.Lock()
@@ -125,7 +128,7 @@ func (g *Group) lockLeft(ctx context.Context) error {
 			g.mu.Unlock()
 			return ErrInGroup
 		}
-		if len(g.links) == 0 && g.listener == nil {
+		if g.idle() {
 			return nil
 		}
 		left := g.left
@@ -339,6 +342,9 @@ func (g *Group) Neighbors() []uint32 {
 	defer g.mu.Unlock()
 	return g.core.Neighbors()
 }
+
+// idle reports whether nothing is under way any more.
+func (g *Group) idle() bool { return len(g.links) == 0 && g.ice.probes == 0 && g.listener == nil }
 
 // now returns the time of a step.
 func (g *Group) now() time.Duration { return time.Since(g.epoch) }

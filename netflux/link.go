@@ -120,6 +120,7 @@ func (l *dataChannel) serve() {
 	err := l.open()
 	if err == nil {
 		l.g.mu.Lock()
+		l.g.ice.noRelay = false
 		l.g.run(l.g.core.Step(l.g.now(), mesh.Opened{Link: l.id, Label: l.conn.Label()}))
 		l.g.unlock(false)
 		err = l.receive()
@@ -135,10 +136,12 @@ func (l *dataChannel) serve() {
 func (l *dataChannel) open() error {
 	var conn *rtc.Conn
 	var err error
+	cfg := l.g.cfg.rtc()
+	cfg.Missing = l.g.missing
 	if l.offer {
-		conn, err = rtc.Offer(l.g.cfg.rtc(), l.label, l.local)
+		conn, err = rtc.Offer(cfg, l.label, l.local)
 	} else {
-		conn, err = rtc.Answer(l.g.cfg.rtc(), l.local)
+		conn, err = rtc.Answer(cfg, l.local)
 	}
 	if err != nil {
 		l.g.cfg.Logger.Error("no data channel can be made", "reason", err)

@@ -89,6 +89,7 @@ func (g *Group) invited(call mesh.Call) (*webSocket, error) {
 	if err == nil {
 		g.key, g.path, g.failure = call.Key, path, nil
 		g.left = make(chan struct{})
+		g.ice.begin(g.cfg)
 	}
 	return g.enter(id, outs, err)
 }

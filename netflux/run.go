@@ -1,6 +1,7 @@
 package netflux
 
 import (
+	"errors"
 	"time"
 
 	"github.com/meshpair/meshpair/internal/mesh"
@@ -86,7 +87,7 @@ func (g *Group) tell(o mesh.Output) {
 	case mesh.Refused:
 		g.mail.put(MessageRefused(o))
 	case mesh.Unconnected:
-		g.mail.put(ConnectFailed(o))
+		g.mail.put(g.ice.unconnected(ConnectFailed(o)))
 	case mesh.NewSignalingState:
 		if o.Err != nil {
 			g.failure = o.Err
@@ -105,6 +106,7 @@ func (g *Group) entered(o mesh.NewState) {
 	switch o.State {
 	case mesh.StateJoined:
 	case mesh.StateLeft:
+		g.ice.end()
 		err = &JoinError{o.Err, g.failure}
 		if o.Err == nil {
 			err = &JoinError{ErrNotInGroup, g.failure} // Leave was called meanwhile
@@ -130,6 +132,9 @@ func (g *Group) start(id mesh.Link, l interface {
 // ended tells the core that a link is no more; it is the last that a link does.
 func (g *Group) ended(id mesh.Link, err error) {
 	g.mu.Lock()
+	if errors.Is(err, ErrNoRelay) {
+		g.ice.noRelay = true
+	}
 	delete(g.links, id)
 	g.run(g.core.Step(g.now(), mesh.Closed{Link: id, Err: err}))
 	g.unlock(false)
@@ -152,9 +157,9 @@ func (g *Group) unlock(here bool) {
 	g.mail.deliver(here)
 }
 
-// maybeLeft ends the group when it has been left and no link remains, and reports whether it has just done so.
+// maybeLeft ends the group when it has been left and no link and no probe remains, and reports whether it has just done so.
 func (g *Group) maybeLeft() bool {
-	if len(g.links) > 0 || g.core.State() != mesh.StateLeft {
+	if len(g.links) > 0 || g.ice.probes > 0 || g.core.State() != mesh.StateLeft {
 		return false
 	}
 	if g.listener != nil {

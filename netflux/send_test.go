@@ -172,11 +172,12 @@ func TestBackpressure(t *testing.T) {
 func TestSlowMember(t *testing.T) {
 	url := startSignaling(t)
 	key := netflux.NewKey()
-	a := newPeer(t, netflux.Config{SignalingURL: url, SlowTimeout: 500 * time.Millisecond})
+	a := newPeer(t, netflux.Config{SignalingURL: url, SlowTimeout: 2 * time.Second})
 	a.join(key)
 	slow, _ := blockedPeer(t, netflux.Config{SignalingURL: url}, key)
 	c := newPeer(t, netflux.Config{SignalingURL: url})
 	c.join(key)
+	a.wait("joining", func(e []netflux.Event) bool { return told(e, netflux.MemberJoined{ID: c.ID()}) }) // or it is sent nothing
 	id := slow.ID()
 	data := make([]byte, 1<<20)
 	n := 0

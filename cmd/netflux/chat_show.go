@@ -38,6 +38,8 @@ func (c *chat) event(e netflux.Event) {
 		c.signaling(e)
 	case netflux.MessageRefused:
 		c.line("* a message of %s was refused: %v", c.name(e.From), e.Err)
+	case netflux.ICEServerFailed:
+		c.line("* the ICE server %s does not help: %v", e.URL, e.Err)
 	case netflux.ConnectFailed:
 		if e.ID == 0 {
 			c.line("* no way in through the member that the signaling server chose (%v); it is asked for another", e.Err)

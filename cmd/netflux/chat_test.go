@@ -189,6 +189,7 @@ func TestChatTrouble(t *testing.T) {
 	}{
 		{netflux.ConnectFailed{Err: netflux.ErrTimeout}, "* no way in through the member that the signaling server chose (" + netflux.ErrTimeout.Error() + ")"},
 		{netflux.ConnectFailed{ID: 0x12ab0001, Err: netflux.ErrDenied}, "* no direct channel to 12ab for now: "},
+		{netflux.ICEServerFailed{URL: "turn:127.0.0.1:9", Err: errors.New("401 \x1b")}, `* the ICE server turn:127.0.0.1:9 does not help: 401 \x1b`},
 		{netflux.MessageRefused{From: 0x12ab0001, Err: netflux.ErrTooBig}, "* a message of 12ab was refused: " + netflux.ErrTooBig.Error()},
 		{netflux.MemberLeft{ID: 0x12ab0001, Err: errors.New("\x1b[2J")}, `* 12ab is lost: \x1b[2J`},
 		{netflux.Message{From: 0x12ab0001, Kind: netflux.Text, Data: []byte("late")}, "12ab0001> late"},

@@ -41,6 +41,7 @@ type request struct {
 	Signaling  string       `json:"signaling"`
 	Key        *string      `json:"key"`
 	ICE        ice          `json:"ice"`
+	RelayOnly  bool         `json:"relayOnly"`
 	AutoRejoin *bool        `json:"autoRejoin"`
 	Loopback   bool         `json:"loopback"`
 	To         uint32       `json:"to"`
@@ -254,6 +255,7 @@ func (d *driven) join(req request) error {
 	cfg := netflux.Config{
 		SignalingURL: req.Signaling,
 		ICEServers:   req.ICE.servers(),
+		RelayOnly:    req.RelayOnly,
 		Loopback:     req.Loopback,
 		NoRejoin:     req.AutoRejoin != nil && !*req.AutoRejoin,
 		OnEvent:      d.event,
@@ -352,6 +354,8 @@ func eventObject(e netflux.Event) object {
 		return object{"event": "signaling", "state": e.State.String()}
 	case netflux.MessageRefused:
 		return object{"event": "error", "message": fmt.Sprintf("a message from %d was refused: %v", e.From, e.Err)}
+	case netflux.ICEServerFailed:
+		return object{"event": "error", "message": fmt.Sprintf("ICE server %s: %v", e.URL, e.Err)}
 	}
 	return nil
 }

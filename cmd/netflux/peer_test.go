@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/meshpair/meshpair/internal/turntest"
 )
 
 // idle is the status of a peer that is in no group.
@@ -327,6 +329,32 @@ func TestPeerSIGTERM(t *testing.T) {
 	}
 	there.event(object{"event": "state", "state": "LEFT"})
 	here.event(object{"event": "leave"})
+}
+
+// Peers that may only use a TURN server meet through it, and one that it refuses says so.
+func TestPeerICE(t *testing.T) {
+	server, url := turntest.Start(t), startSignaling(t)
+	join := func(user string) object {
+		return object{
+			"cmd": "join", "signaling": url, "key": "k", "loopback": true, "relayOnly": true,
+			"ice": []object{{"urls": []string{server.UDP}, "username": user, "credential": turntest.Credential}},
+		}
+	}
+	a, b := start(t, "peer"), start(t, "peer")
+	a.ok(join(turntest.Username))
+	b.ok(join(turntest.Username))
+	b.ok(object{"cmd": "send", "text": "psst"})
+	a.event(object{"event": "message", "text": "psst"})
+	if server.Lent() != 2 || server.Relayed() == 0 {
+		t.Errorf("%d addresses were lent, %d bytes went through", server.Lent(), server.Relayed())
+	}
+	c := start(t, "peer")
+	line, _ := json.Marshal(join("stranger"))
+	c.say(string(line))
+	c.line("the failure", func(line string) bool {
+		return line == `{"event":"error","message":"ICE server `+server.UDP+`: 400 Bad Request for user \"stranger\""}`
+	})
+	c.say(`{"cmd":"leave"}`)
 }
 
 // An invitation is answered at once, and its failure is told later. Leaving ends one that has no outcome.

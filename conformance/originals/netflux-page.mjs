@@ -37,10 +37,10 @@ function install(emit) {
       }
     })
   const commands = {
-    async join({ signaling, key, ice, autoRejoin = true }) {
+    async join({ signaling, key, ice, relayOnly, autoRejoin = true }) {
       group = new window.netflux.WebGroup({
         signalingServer: signaling,
-        rtcConfiguration: { iceServers: ice || [] },
+        rtcConfiguration: { iceServers: ice || [], iceTransportPolicy: relayOnly ? 'relay' : 'all' },
         autoRejoin,
       })
       group.onStateChange = (s) => {

@@ -254,10 +254,12 @@ func (c *Core) Step(now time.Duration, in Input) []Output {
 func (c *Core) Pull(now time.Duration, l Link) ([]byte, []Output) {
 	c.begin(now)
 	if l == c.sig.link && l != 0 {
-		return c.sig.pull(), c.outputs
+		b := c.sig.pull()
+		return b, c.outputs
 	}
 	if ch := c.channels[l]; ch != nil {
-		return c.pull(ch), c.outputs
+		b := c.pull(ch) // before the outputs are looked at
+		return b, c.outputs
 	}
 	return nil, c.outputs
 }

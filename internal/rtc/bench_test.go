@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"context"
 	"io"
 	"runtime"
 	"slices"
@@ -24,7 +25,7 @@ func barePair(b *testing.B) (x, y bareEnd) {
 	open := make(chan int, 2)
 	for i := range ends {
 		cfg := Config{Loopback: true}.withDefaults()
-		settings, err := cfg.engine()
+		settings, err := cfg.engine(context.Background())
 		if err != nil {
 			b.Fatal(err)
 		}

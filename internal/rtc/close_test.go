@@ -240,7 +240,7 @@ func TestNotOpen(t *testing.T) {
 // A peer that is not heard any more is given up; Send, Read and Close say so.
 func TestLost(t *testing.T) {
 	var cut atomic.Bool
-	cfg := Config{SilenceTimeout: 300 * time.Millisecond, HighWater: 1, net: losing(t, func([]byte) bool { return cut.Load() })}
+	cfg := Config{SilenceTimeout: 300 * time.Millisecond, HighWater: 1, Net: losing(t, func([]byte) bool { return cut.Load() })}
 	a, b := pair(t, cfg, cfg)
 	cut.Store(true)
 	sent := make(chan error)

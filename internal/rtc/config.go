@@ -83,8 +83,17 @@ type Config struct {
 	// CloseTimeout is how long Close waits for what has been sent to arrive; by default 5 s.
 	CloseTimeout time.Duration
 
-	net transport.Net // what tests have in place of the network
+	// Missing, if set, is called when servers among ICEServers have not given an address that they should have: relay is
+	// set if one of those that lend addresses has not, reflexive if one of those that show them. It is called once at
+	// most, when no more addresses will come or after GatherPatience, and may be called when the connection is over.
+	Missing func(relay, reflexive bool)
+
+	// Net is used in place of this machine's network, by tests.
+	Net Net
 }
+
+// Net is a network.
+type Net = transport.Net
 
 // withDefaults returns c with every number set.
 func (c Config) withDefaults() Config {
@@ -107,8 +116,10 @@ func (c Config) withDefaults() Config {
 // window returns the receive window in bytes. A message larger than it would stall the connection for ever.
 func (c Config) window() int { return max(minWindow, 4*c.MaxMessage) }
 
-// Check returns an error that says which of the ICEServers cannot be used, and why; nil if all can.
+// Check returns an error that says which of the ICEServers cannot be used, and why, or that RelayOnly leaves none; nil if
+// all can.
 func (c Config) Check() error {
+	relays := 0
 	for _, s := range c.ICEServers {
 		if len(s.URLs) == 0 {
 			return errors.New("rtc: an ICE server without a URL")
@@ -118,10 +129,26 @@ func (c Config) Check() error {
 			if err != nil {
 				return fmt.Errorf("rtc: ICE server %q: %w", u, err)
 			}
-			if turn := uri.Scheme == stun.SchemeTypeTURN || uri.Scheme == stun.SchemeTypeTURNS; turn && (s.Username == "" || s.Credential == "") {
-				return fmt.Errorf("rtc: ICE server %q needs a username and a credential", u)
+			if isTURN(uri) {
+				relays++
+				if s.Username == "" || s.Credential == "" {
+					return fmt.Errorf("rtc: ICE server %q needs a username and a credential", u)
+				}
 			}
 		}
 	}
+	if c.RelayOnly && relays == 0 {
+		return errors.New("rtc: only relays may be used, and no TURN server is named")
+	}
 	return nil
+}
+
+// IsTURN reports whether a URL is that of a TURN server, which lends addresses.
+func IsTURN(url string) bool {
+	uri, err := stun.ParseURI(url)
+	return err == nil && isTURN(uri)
+}
+
+func isTURN(uri *stun.URI) bool {
+	return uri.Scheme == stun.SchemeTypeTURN || uri.Scheme == stun.SchemeTypeTURNS
 }

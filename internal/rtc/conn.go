@@ -1,10 +1,12 @@
 package rtc
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/meshpair/meshpair/internal/ws"
 	"github.com/pion/datachannel"
@@ -38,6 +40,8 @@ type Conn struct {
 	over    chan struct{} // closed when err has been set
 	gone    chan struct{} // closed when nothing of pion's is left
 
+	cancel context.CancelFunc // has pion wait for no server any more
+
 	dc    *webrtc.DataChannel
 	raw   datachannel.ReadWriteCloser // dc's messages
 	label string                      // constant at the end that offers
@@ -47,6 +51,9 @@ type Conn struct {
 	confirmed bool  // the peer closed its direction after we had closed ours
 	stage     Stage
 	local     Candidates
+	shown     int           // of local: IPv4 addresses that a server has seen
+	missed    bool          // tellMissing has been called
+	timers    []*time.Timer // for servers that do not answer
 	remote    Candidates
 	described bool // the peer's description has come
 	maxSend   int  // bytes of one message; known once there is a path
@@ -115,9 +122,12 @@ func newConn(cfg Config, send func(Signal)) (*Conn, error) {
 		gone: make(chan struct{}), low: make(chan struct{}, 1), wlock: newLock(), rlock: newLock(),
 	}
 	var err error
-	if c.pc, err = c.cfg.newPeerConnection(c.checked); err != nil {
+	ctx, cancel := context.WithCancel(context.Background())
+	if c.pc, err = c.cfg.newPeerConnection(ctx, c.checked); err != nil {
+		cancel()
 		return nil, err
 	}
+	c.cancel = cancel
 	c.watch()
 	return c, nil
 }
@@ -251,6 +261,10 @@ func (c *Conn) failLocked(err error) {
 	}
 	c.err = err
 	close(c.over)
+	c.cancel()
+	for _, timer := range c.timers {
+		timer.Stop()
+	}
 	go c.end()
 }
 

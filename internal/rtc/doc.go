@@ -22,6 +22,9 @@
 //   - it makes a certificate for each connection: there is one per process (certificate.go);
 //   - it loses packets, and with them most of its throughput, in socket buffers of the usual size: it gets larger ones
 //     (socket.go);
+//   - it waits up to 10 s for a TURN server that is silent, even to close, and shows a relay's peer an address of this
+//     machine: it is kept from both (socket.go, gather.go);
+//   - it only logs that a server gave no address: that is noticed, and the server asked for the reason (probe.go);
 //   - it writes to standard error: it gets a logger (log.go);
 //   - it takes descriptions and candidates of any size, number and order: they are checked, counted, kept in order and
 //     applied by one goroutine, which exists only while there is something to do (signal.go, work.go);

@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -12,9 +13,9 @@ import (
 // handshakeRetry is how long an answer to a packet of the secure handshake is waited for.
 const handshakeRetry = 100 * time.Millisecond
 
-// newPeerConnection makes a connection of pion's that does what c says.
-func (c Config) newPeerConnection(checked func(*stun.Message, ice.Candidate, ice.Candidate, *ice.CandidatePair) bool) (*webrtc.PeerConnection, error) {
-	engine, err := c.engine()
+// newPeerConnection makes a connection of pion's that does what c says. When ctx ends it waits for no server any more.
+func (c Config) newPeerConnection(ctx context.Context, checked func(*stun.Message, ice.Candidate, ice.Candidate, *ice.CandidatePair) bool) (*webrtc.PeerConnection, error) {
+	engine, err := c.engine(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +32,7 @@ func (c Config) newPeerConnection(checked func(*stun.Message, ice.Candidate, ice
 }
 
 // engine returns what pion calls its settings.
-func (c Config) engine() (webrtc.SettingEngine, error) {
+func (c Config) engine(ctx context.Context) (webrtc.SettingEngine, error) {
 	var s webrtc.SettingEngine
 	s.LoggerFactory = loggers{c.Logger}
 	s.DetachDataChannels()
@@ -69,16 +70,9 @@ func (c Config) engine() (webrtc.SettingEngine, error) {
 	disconnected := c.SilenceTimeout / 6
 	s.SetICETimeouts(disconnected, c.SilenceTimeout-disconnected, min(keepalive, disconnected))
 
-	if c.net != nil {
-		s.SetNet(c.net)
-		return s, nil
-	}
-	sockets, err := newSockets()
-	if err != nil {
-		return s, fmt.Errorf("rtc: network: %w", err)
-	}
+	sockets, err := c.sockets(ctx)
 	s.SetNet(sockets)
-	return s, nil
+	return s, err
 }
 
 // configuration returns what pion calls its configuration, which is the browsers'.

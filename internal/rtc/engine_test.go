@@ -2,6 +2,7 @@ package rtc
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"math"
 	"strings"
@@ -22,7 +23,7 @@ func TestConfiguration(t *testing.T) {
 		t.Errorf("by default: %+v", configuration)
 	}
 	cfg := Config{RelayOnly: true, ICEServers: []ICEServer{{[]string{"turn:127.0.0.1:9"}, "user", "secret"}}}
-	pc, err := cfg.withDefaults().newPeerConnection(nil)
+	pc, err := cfg.withDefaults().newPeerConnection(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,18 +54,22 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// An end that may only use relays and has none shows nothing of itself.
-func TestRelayOnly(t *testing.T) {
+// An end that may only use relays and has none says so at once, and shows nothing of itself (BLD-25).
+func TestNoRelay(t *testing.T) {
+	start := time.Now()
 	c, said := started(t, true, Config{RelayOnly: true})
-	for s := range said {
-		if s.Type == SignalCandidate {
-			t.Errorf("it says %q", s.Candidate)
-		}
-		if s.Type == SignalEnd {
-			break
+	var failed *OpenError
+	if err := c.Open(t.Context()); !errors.Is(err, ErrNoRelay) || !errors.As(err, &failed) || failed.Local.total() > 0 {
+		t.Errorf("Open: %v", err)
+	}
+	if d := time.Since(start); d > RelayTimeout/2 {
+		t.Errorf("it takes %v", d)
+	}
+	for len(said) > 0 {
+		if s := <-said; s.Type == SignalCandidate || strings.Contains(s.SDP, "a=candidate") {
+			t.Errorf("it says %+v", s)
 		}
 	}
-	c.Abort()
 }
 
 // There is one certificate for many connections, until it nears its end.
@@ -125,6 +130,14 @@ func TestCheck(t *testing.T) {
 	}}
 	if err := good.Check(); err != nil {
 		t.Error(err)
+	}
+	good.RelayOnly = true
+	if err := good.Check(); err != nil {
+		t.Error(err)
+	}
+	good.ICEServers = good.ICEServers[:1]
+	if err := good.Check(); err == nil {
+		t.Error("relays only, and none named, is accepted")
 	}
 	for _, s := range []ICEServer{
 		{}, {URLs: []string{"bogus"}}, {URLs: []string{"http://127.0.0.1"}}, {URLs: []string{"stun:"}},

@@ -17,6 +17,10 @@ var (
 	// ErrNoPath says that no pair of candidates let the two ends reach one another (ICE failed).
 	ErrNoPath = errors.New("rtc: no path to the peer")
 
+	// ErrNoRelay says that this end may only use relays, by [Config].RelayOnly, and that no TURN server has lent it an
+	// address: there are none, or each refused or did not answer in RelayTimeout.
+	ErrNoRelay = errors.New("rtc: no TURN server lends an address, and nothing else may be used")
+
 	// ErrHandshake says that there was a path and the secure handshake on it (DTLS) failed, be it that whoever is there
 	// has not the certificate that the peer's description promised.
 	ErrHandshake = errors.New("rtc: secure handshake failed")
@@ -114,7 +118,7 @@ func (c Candidates) total() int { return c.Host + c.Reflexive + c.Relay + c.Othe
 type OpenError struct {
 	Stage         Stage      // how far it got
 	Local, Remote Candidates // what there was to make a path of
-	Err           error      // ErrNoPath, ErrHandshake, ErrClosed, io.EOF (the peer closed), a *SignalError, a *ProtocolError, or the context's
+	Err           error      // ErrNoPath, ErrNoRelay, ErrHandshake, ErrClosed, io.EOF (the peer closed), a *SignalError, a *ProtocolError, or the context's
 }
 
 func (e *OpenError) Error() string {

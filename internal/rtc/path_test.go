@@ -7,10 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/logging"
 	"github.com/pion/transport/v2"
 	"github.com/pion/transport/v2/stdnet"
-	"github.com/pion/turn/v2"
 )
 
 // losingNet loses the packets that it is told to lose.
@@ -117,7 +115,7 @@ func TestHandshakeRetry(t *testing.T) {
 	wantOpenWithin(t, 700*time.Millisecond, func() (a, b *Conn) {
 		var lost atomic.Bool
 		first := func(packet []byte) bool { return packet[0] == dtlsHandshake && lost.CompareAndSwap(false, true) }
-		return couple(t, Config{}, Config{net: losing(t, first)}, nil)
+		return couple(t, Config{}, Config{Net: losing(t, first)}, nil)
 	})
 }
 
@@ -139,7 +137,7 @@ func TestNoHelloVerify(t *testing.T) {
 		}
 		return false
 	}
-	pair(t, Config{net: losing(t, watch)}, Config{net: losing(t, watch)})
+	pair(t, Config{Net: losing(t, watch)}, Config{Net: losing(t, watch)})
 	if handshakes.Load() == 0 || verified.Load() > 0 {
 		t.Errorf("%d of %d packets of the handshake verify an address", verified.Load(), handshakes.Load())
 	}
@@ -179,39 +177,4 @@ func TestNoTCP(t *testing.T) {
 	if n := dialed.Load(); n > 0 {
 		t.Errorf("it was dialed %d times", n)
 	}
-}
-
-// Two ends that may only use relays find each other through a TURN server, and do not wait for a better path. (It took
-// 2 s.) Neither shows an address of its own.
-func TestTURN(t *testing.T) {
-	listener, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := turn.NewServer(turn.ServerConfig{
-		Realm:         "test",
-		LoggerFactory: &logging.DefaultLoggerFactory{Writer: t.Output()},
-		AuthHandler: func(user, realm string, _ net.Addr) ([]byte, bool) {
-			return turn.GenerateAuthKey(user, realm, "secret"), true
-		},
-		PacketConnConfigs: []turn.PacketConnConfig{{
-			PacketConn:            listener,
-			RelayAddressGenerator: &turn.RelayAddressGeneratorStatic{RelayAddress: net.IPv4(127, 0, 0, 1), Address: "127.0.0.1"},
-		}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	cfg := Config{RelayOnly: true, ICEServers: []ICEServer{{
-		URLs: []string{"turn:" + listener.LocalAddr().String() + "?transport=udp"}, Username: "user", Credential: "secret",
-	}}}
-	wantOpenWithin(t, 1500*time.Millisecond, func() (a, b *Conn) {
-		return couple(t, cfg, cfg, func(to *Conn, s Signal) {
-			if s.Type == SignalCandidate && !strings.Contains(s.Candidate, "typ relay") {
-				t.Errorf("it says %q", s.Candidate)
-			}
-			to.Signal(s)
-		})
-	})
 }

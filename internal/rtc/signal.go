@@ -131,6 +131,7 @@ func (c *Conn) candidate(s Signal) error {
 
 // makeOffer is the first job of the end that offers.
 func (c *Conn) makeOffer() {
+	c.gather()
 	var offer webrtc.SessionDescription
 	err := c.tell(func() (err error) {
 		if offer, err = c.pc.CreateOffer(nil); err != nil {
@@ -163,6 +164,7 @@ func (c *Conn) apply(s Signal) {
 	if c.offer {
 		return
 	}
+	c.gather()
 	var answer webrtc.SessionDescription
 	err = c.tell(func() (err error) {
 		if answer, err = c.pc.CreateAnswer(nil); err != nil {
@@ -195,22 +197,6 @@ func (c *Conn) emitDescription(t SignalType, d webrtc.SessionDescription, err er
 	default:
 		c.fail(fmt.Errorf("rtc: offer: %w", err))
 	}
-}
-
-// candidateFound passes a candidate of ours on, after our description, which the job that made pion look for it will have done.
-func (c *Conn) candidateFound(candidate *webrtc.ICECandidate) {
-	if candidate == nil {
-		c.post(func() { c.emit(Signal{Type: SignalEnd}) })
-		return
-	}
-	line := candidate.ToJSON().Candidate
-	c.mu.Lock()
-	c.local = c.local.plus(kindOf(candidate.Typ))
-	c.mu.Unlock()
-	c.post(func() {
-		// pion says "" and 0, which is no section of a browser's.
-		c.emit(Signal{Type: SignalCandidate, Candidate: line, SDPMid: c.section.mid, SDPMLineIndex: c.section.index})
-	})
 }
 
 // emit calls the caller's callback.

@@ -10,7 +10,7 @@ import (
 
 // Sockets have a larger receive buffer than the system's usual one, if the system lets them.
 func TestSocketBuffer(t *testing.T) {
-	s, err := newSockets()
+	s, err := Config{}.sockets(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestSocketBuffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer packet.Close()
-	for _, conn := range []any{udp, packet} {
+	for _, conn := range []any{udp, packet.(turnSocket).PacketConn} {
 		if got, want := receiveBuffer(t, conn), receiveBuffer(t, wanted); got != want {
 			t.Errorf("the buffer of %T has %d bytes, want %d", conn, got, want)
 		}
