@@ -26,7 +26,7 @@ func TestHelp(t *testing.T) {
 		{[]string{"--help"}, []string{"Usage: netflux COMMAND"}},
 		{[]string{"demo", "-h"}, []string{"Usage: netflux demo", "-members", "-log", "exit status"}},
 		{[]string{"demo", "-members", "3", "--help"}, []string{"Usage: netflux demo"}},
-		{[]string{"chat", "-h"}, []string{"Usage: netflux chat", "-key KEY", "-signaling URL", "ws://127.0.0.1:8000", "-ice JSON", "-loopback", "-log"}},
+		{[]string{"chat", "-h"}, []string{"Usage: netflux chat", "-key KEY", "-signaling URL", "ws://127.0.0.1:8000", "-ice JSON", "-loopback", "-log", "/members", "/to NAME TEXT", "/invite URL", "/help"}},
 		{[]string{"bot", "-h"}, []string{"Usage: netflux bot -listen HOST:PORT", "-echo", "-cert", "-stay", "-max-groups", "-no-input", "-url"}},
 		{[]string{"peer", "-help"}, []string{"Usage: netflux peer", `"cmd":"join"`, "-log"}},
 	} {
