@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -68,8 +69,7 @@ func (n *MemNet) Dials(addr string) []time.Time {
 func (n *MemNet) Fail(down bool) {
 	n.mu.Lock()
 	n.down = down
-	conns, channels := n.conns, n.channels
-	n.conns, n.channels = make(map[*memConn]string), make(map[*memChannel]struct{})
+	conns, channels := maps.Clone(n.conns), maps.Clone(n.channels)
 	n.mu.Unlock()
 	if !down {
 		return
@@ -77,8 +77,11 @@ func (n *MemNet) Fail(down bool) {
 	for c := range conns {
 		c.reset()
 	}
+	// Both ends of a channel lose it; none is told by the other.
+	maps.DeleteFunc(channels, func(c *memChannel, _ struct{}) bool { return !c.fail(rtc.ErrLost) })
 	for c := range channels {
-		c.end(rtc.ErrLost)
+		c.out.cut(rtc.ErrLost)
+		c.forget()
 	}
 }
 
@@ -382,26 +385,35 @@ func (c *memChannel) startClosing() bool {
 
 // end ends the channel, for which err is the reason. The other end hears of it.
 func (c *memChannel) end(err error) {
-	c.mu.Lock()
-	if c.err != nil {
-		c.mu.Unlock()
+	if !c.fail(err) {
 		return
 	}
-	orderly := err == io.EOF
+	if err == io.EOF { // all has been read that the other end had sent
+		c.out.close(io.EOF)
+	} else {
+		c.out.cut(io.EOF)
+		if peer := c.other(); peer != nil {
+			peer.out.cut(io.EOF)
+		}
+	}
+	c.forget()
+}
+
+// fail sets why the channel is over, and reports whether it was not.
+func (c *memChannel) fail(err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return false
+	}
 	if c.closed {
 		err = rtc.ErrClosed
 	}
 	c.err = err
-	peer := c.peer
-	c.mu.Unlock()
-	if orderly { // all has been read that the other end had sent
-		c.out.close(io.EOF)
-	} else {
-		c.out.cut(io.EOF)
-		if peer != nil {
-			peer.out.cut(io.EOF)
-		}
-	}
+	return true
+}
+
+func (c *memChannel) forget() {
 	c.net.mu.Lock()
 	delete(c.net.channels, c)
 	delete(c.net.offers, c.sdp)
