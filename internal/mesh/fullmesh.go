@@ -150,8 +150,8 @@ func (c *Core) adopt(ch *channel, id uint32) {
 	if !ch.apart {
 		c.succeed(ch.to.id)
 	}
-	if ch == c.invited {
-		c.invited = nil
+	if ch.kind == withMember {
+		c.invited = nil // whichever invitation it was
 	}
 	if id != ch.to.id {
 		c.succeed(id) // it got in through signaling while it was being asked in the group
