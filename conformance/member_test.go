@@ -93,8 +93,8 @@ func TestOriginalMember(t *testing.T) {
 			switch {
 			case r.Failure != nil && !expected:
 				t.Error(r)
-			case r.Failure == nil && c.ID == "CHN-5/burst":
-				t.Log("passes: what a page drops depends on how fast the browser is")
+			case r.Failure == nil && (c.ID == "CHN-5/burst" || c.ID == "MSG-11/lying-length"):
+				t.Log("passes: what a page drops, and how long it allocates, depends on the browser and the machine")
 			case r.Failure == nil && expected:
 				t.Errorf("%s passes: take %s out of originals/netflux-4.3.1.json", c.ID, deviation)
 			case expected:

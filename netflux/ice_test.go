@@ -195,18 +195,13 @@ func TestContacts(t *testing.T) {
 func TestICEServerFailed(t *testing.T) {
 	t.Parallel()
 	s := turntest.Start(t)
-	closed, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
 	silent, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close()
 	refuses := s.UDP
-	dead := "turn:" + closed.Addr().String() + "?transport=tcp"
+	const dead = "turn:127.0.0.1:1?transport=tcp" // a port that nobody is given
 	mute := "stun:" + silent.LocalAddr().String()
 	cfg := netflux.Config{SignalingURL: startSignaling(t), ICEServers: []netflux.ICEServer{
 		{URLs: []string{s.STUN, mute}},
