@@ -392,10 +392,10 @@ func (l *webSocket) send(b []byte) error {
 func (l *webSocket) close(abort bool) {
 	l.mu.Lock()
 	conn := l.conn
-	l.mu.Unlock()
 	if conn == nil {
-		l.end()
+		l.end() // before use can have looked, or it would find nothing to end, and nobody would end it
 	}
+	l.mu.Unlock()
 	l.closed.close(abort, closeTimeout, func() {
 		if conn != nil {
 			conn.Close(ws.CloseNormal, "") // SIG-39, CHN-21
