@@ -403,3 +403,17 @@ func TestBlock(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestBotForgets: a group that has been left is not among a bot's when Leave returns.
+func TestBotForgets(t *testing.T) {
+	bot := startBot(t, netflux.BotConfig{StayAlone: true, Group: netflux.Config{SignalingURL: startSignaling(t)}})
+	for range 100 {
+		g, err := bot.Join(t.Context(), "key")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Leave(t.Context()); err != nil || len(bot.Groups()) > 0 {
+			t.Fatalf("Leave: %v, then in %d groups", err, len(bot.Groups()))
+		}
+	}
+}

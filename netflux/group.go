@@ -41,6 +41,7 @@ type Group struct {
 	done     bool  // result is set
 	joins    chan error
 	left     chan struct{} // closed when the group has been left and nothing of it remains
+	ending   chan struct{} // the last of these that was, or is being, closed
 	failure  error         // the last one of signaling
 	ice      iceWatch
 }
@@ -60,6 +61,7 @@ func newGroup(cfg Config, noSignaling, leaveAlone bool) *Group {
 		left:  make(chan struct{}),
 	}
 	close(g.left)
+	g.ending = g.left
 	g.mail.handle, g.mail.limit = cfg.OnEvent, cfg.ReceiveBuffer
 	var seed [32]byte
 	crand.Read(seed[:]) // never fails

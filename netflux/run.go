@@ -148,8 +148,11 @@ func (g *Group) unlock(here bool) {
 	pumps := g.pumps
 	g.pumps = nil
 	g.mu.Unlock()
-	if left && g.onLeft != nil {
-		g.onLeft()
+	if left != nil {
+		if g.onLeft != nil {
+			g.onLeft()
+		}
+		close(left) // last, so that a bot that was left does not list the group any more
 	}
 	for _, p := range pumps {
 		g.pump(p)
@@ -157,22 +160,18 @@ func (g *Group) unlock(here bool) {
 	g.mail.deliver(here)
 }
 
-// maybeLeft ends the group when it has been left and no link and no probe remains, and reports whether it has just done so.
-func (g *Group) maybeLeft() bool {
-	if len(g.links) > 0 || g.ice.probes > 0 || g.core.State() != mesh.StateLeft {
-		return false
+// maybeLeft ends the group when it has been left and no link and no probe remains. If this is so for the first time it
+// returns what the caller has to close, else nil.
+func (g *Group) maybeLeft() chan struct{} {
+	if len(g.links) > 0 || g.ice.probes > 0 || g.core.State() != mesh.StateLeft || g.ending == g.left {
+		return nil
 	}
 	if g.listener != nil {
 		g.listener.Close()
-		return false // it is gone when its Serve returns
+		return nil // it is gone when its Serve returns
 	}
-	select {
-	case <-g.left:
-		return false
-	default:
-		close(g.left)
-		return true
-	}
+	g.ending = g.left
+	return g.left
 }
 
 // arm sets the timer for the core's next deadline. A timer that fires too early does no harm.
