@@ -34,6 +34,7 @@ type rig struct {
 func newRig(t testing.TB, cfg Config) *rig {
 	r := &rig{t: t, draws: 499, sigs: map[Link]bool{}, held: map[Link]bool{}, waiting: map[Link]bool{}, frames: map[Link][][]byte{}}
 	cfg.Rand = func() uint32 { r.draws++; return r.draws }
+	cfg.Original = true // but where a test says else
 	r.core = New(cfg)
 	return r
 }

@@ -34,6 +34,15 @@ func (c *Core) user(from *member, private bool, content []byte) {
 		c.emit(Note{Text: "user message ignored", ID: from.id, Err: err})
 		return
 	}
+	if m.Number > 0 {
+		c.numbered(from, private && !m.All, &m, content)
+		return
+	}
+	c.userMessage(from, private, &m)
+}
+
+// userMessage takes a message whose turn it is.
+func (c *Core) userMessage(from *member, private bool, m *wire.UserMessage) {
 	// MSG-13
 	if m.Type != wire.UserString && m.Type != wire.UserBytes {
 		c.emit(Note{Text: "user message ignored: its type is unknown", ID: from.id})

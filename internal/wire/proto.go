@@ -259,6 +259,11 @@ func appendUint32(b []byte, field int, v uint32) []byte {
 	return appendVarint(b, uint64(v))
 }
 
+func appendUint64(b []byte, field int, v uint64) []byte {
+	b = appendVarint(b, uint64(field)<<3|typeVarint)
+	return appendVarint(b, v)
+}
+
 func appendBool(b []byte, field int, v bool) []byte {
 	if v {
 		return appendUint32(b, field, 1)
