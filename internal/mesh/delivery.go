@@ -256,9 +256,6 @@ func (c *Core) sendable(m *member) bool {
 
 // numbered takes a message of a sequence.
 func (c *Core) numbered(m *member, private bool, u *wire.UserMessage, content []byte) {
-	if u.Session != m.session || c.cfg.Original {
-		return // of a sequence that is no more
-	}
 	size := len(content)
 	switch {
 	case u.Number <= m.came:

@@ -34,11 +34,13 @@ func (c *Core) user(from *member, private bool, content []byte) {
 		c.emit(Note{Text: "user message ignored", ID: from.id, Err: err})
 		return
 	}
-	if m.Number > 0 {
+	switch {
+	case m.Number > 0 && m.Session == from.session && !c.cfg.Original:
 		c.numbered(from, private && !m.All, &m, content)
-		return
+	case m.Number > 0 && from.keeps(): // of a sequence that is no more
+	default: // who has not said hello means nothing by a number
+		c.userMessage(from, private, &m)
 	}
-	c.userMessage(from, private, &m)
 }
 
 // userMessage takes a message whose turn it is.
