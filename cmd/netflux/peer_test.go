@@ -114,7 +114,7 @@ func TestPeerAnswers(t *testing.T) {
 		{`{"cmd":"join","n":7}`, `7`, "no signaling server"},
 		{`{"cmd":"join","signaling":"http://127.0.0.1","n":7}`, `7`, "no signaling server"},
 		{`{"cmd":"join","signaling":"ws://127.0.0.1","key":"","n":7}`, `7`, "a key cannot be used"},
-		{`{"cmd":"drop","member":1,"n":7}`, `7`, "no such member"},
+		{`{"cmd":"drop","member":1,"n":7}`, `7`, "not in a group"},
 		{strings.Repeat("x", maxLine+1), ``, "longer than 16777216 bytes"},
 	} {
 		p.say("", test.line, "  ")
