@@ -27,7 +27,7 @@ func TestBots(t *testing.T) {
 		'O': originalBot(t),
 	}
 	// G: a member of this implementation, P: a page, B: a bot of this implementation, O: an original one.
-	for _, order := range []string{"GOGGP", "POGG", "GPGOG", "GBGGP", "GPGBG", "GOBGP", "GPBOG"} {
+	for _, order := range []string{"GOGGP", "POGG", "PBG", "GPGOG", "GBGGP", "GPGBG", "GOBGP", "GPBOG"} {
 		t.Run(order, func(t *testing.T) {
 			b := &botted{next: map[rune][]*driver.Peer{'G': members, 'P': pages}, url: url, key: "bot " + order}
 			for i, kind := range order {
