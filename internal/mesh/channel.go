@@ -45,6 +45,7 @@ type channel struct {
 	stalled  bool          // nothing is read
 	heard    time.Duration // when something came
 	asked    time.Duration // when a sign of life was asked for since; 0: it was not
+	hole     bool          // on demand all vanishes, as in a network that has failed silently
 	suspect  bool          // nothing comes, and no sign of life
 
 	out     [][]byte // to be sent before the user's messages
@@ -183,6 +184,9 @@ func (c *Core) received(in Received) {
 	}
 	ch := c.channels[in.Link]
 	if ch == nil || !ch.opened || ch.member == nil && c.state == StateLeaving {
+		return
+	}
+	if ch.hole {
 		return
 	}
 	ch.missed = 0 // CHN-20

@@ -55,7 +55,7 @@ type earlyMessage struct {
 // keeps reports whether a member keeps the contract, as far as is known.
 func (m *member) keeps() bool { return m.theirs != 0 }
 
-// greet says hello to a member, or tells it again what it does not know.
+// greet says hello to a member, or tells it again what it does not know (EXT-2).
 func (c *Core) greet(m *member) {
 	if c.cfg.Original {
 		return
@@ -71,7 +71,7 @@ func (c *Core) say(m *member, d *wire.Delivery) {
 	}
 }
 
-// delivered handles a message of the contract.
+// deliveryMessage handles a message of the contract (EXT-1).
 func (c *Core) deliveryMessage(m *member, content []byte) {
 	var d wire.Delivery
 	if c.cfg.Original {
@@ -100,7 +100,7 @@ func (c *Core) deliveryMessage(m *member, content []byte) {
 	}
 }
 
-// hello begins a sequence, or another one if the other end has lost the one there was.
+// hello begins a sequence, or another one if the other end has lost the one there was (EXT-3).
 func (c *Core) hello(m *member, h wire.Hello) {
 	if h.Session == 0 || h.Version == 0 {
 		return
@@ -123,7 +123,7 @@ func (c *Core) hello(m *member, h wire.Hello) {
 
 func (c *Core) newSession() uint32 { return max(1, c.cfg.Rand()) }
 
-// restart begins the sequence to a member from 1. What was on its way may have come, and is given up.
+// restart begins the sequence to a member from 1. What was on its way may have come, and is given up (EXT-3).
 func (c *Core) restart(m *member) {
 	if m.theirs != 0 {
 		keep := m.queue[:0]
@@ -153,7 +153,7 @@ func (it *item) left(acked uint64) int {
 	return max(0, len(it.msg.data)-int(acked-it.first+1)*ChunkSize)
 }
 
-// acknowledged frees what has come at a member.
+// acknowledged frees what has come at a member (EXT-6).
 func (c *Core) acknowledged(m *member, n uint64) {
 	if n <= m.acked || n > m.numbers {
 		return
@@ -166,7 +166,7 @@ func (c *Core) acknowledged(m *member, n uint64) {
 		m.trip += (trip - m.trip) / 8
 		m.timed = 0
 	}
-	freed := 0
+	freed := 0 // of what is on its way
 	for len(m.queue) > 0 && m.queue[0].first != 0 && m.queue[0].first <= n {
 		it := &m.queue[0]
 		part := it.left(m.acked) - it.left(n)
@@ -178,6 +178,7 @@ func (c *Core) acknowledged(m *member, n uint64) {
 			}
 			break
 		}
+		freed++
 		m.queued -= itemCost
 		m.queue[0] = item{}
 		m.queue = m.queue[1:]
@@ -195,7 +196,7 @@ func (c *Core) acknowledged(m *member, n uint64) {
 }
 
 // watchRepeat has what is on its way to a member repeated when no acknowledgement comes. Over a channel of its own
-// nothing is lost as long as that lives.
+// nothing is lost as long as that lives (EXT-8).
 func (c *Core) watchRepeat(m *member) {
 	m.repeat.stop()
 	if !m.keeps() || m.acked == m.numbers && m.at == len(m.queue) || m.ch != nil && !m.ch.suspect {
@@ -210,7 +211,7 @@ func (c *Core) watchRepeat(m *member) {
 	})
 }
 
-// rewind has all that has no acknowledgement sent again, on what is the way now. Numbers remove the doubles.
+// rewind has all that has no acknowledgement sent again, on what is the way now. Numbers remove the doubles (EXT-8).
 func (c *Core) rewind(m *member) {
 	if !m.keeps() {
 		return
@@ -239,7 +240,7 @@ func (c *Core) rewakeOne(m *member) {
 	}
 }
 
-// sendable reports whether something waits for a member that may be sent now.
+// sendable reports whether something waits for a member that may be sent now (EXT-7).
 func (c *Core) sendable(m *member) bool {
 	if m.at >= len(m.queue) {
 		return false
@@ -254,7 +255,7 @@ func (c *Core) sendable(m *member) bool {
 	return m.inflight < max(limit, 1)
 }
 
-// numbered takes a message of a sequence.
+// numbered takes a message of a sequence (EXT-5, EXT-6).
 func (c *Core) numbered(m *member, private bool, u *wire.UserMessage, content []byte) {
 	size := len(content)
 	switch {
@@ -311,7 +312,7 @@ func (c *Core) sign(ch *channel, is bool) {
 	c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: ch.member.id, ServiceID: wire.ServiceDelivery, Content: d.Append(nil)}).Append(nil))
 }
 
-// probe looks for channels on which nothing comes, and goes round them: their ends do not know of it.
+// probe looks for channels on which nothing comes, and goes round them: their ends do not know of it (EXT-9).
 func (c *Core) probe() {
 	c.probing = c.after(ProbeInterval, c.probe)
 	for _, m := range c.order {
@@ -346,7 +347,7 @@ func (c *Core) heardOn(ch *channel) {
 }
 
 // strand makes a member distant whose channel broke without a goodbye: it lives, as far as is known, and others lead
-// to it.
+// to it (EXT-10).
 func (c *Core) strand(m *member, err error) {
 	m.adjacent = c.Neighbors() // a guess
 	m.missed, m.via = 0, nil

@@ -11,10 +11,13 @@ import (
 type talk struct {
 	s     *sim
 	nodes []*node
-	sent  map[[2]uint32]int // by sender and recipient
+	sent  map[[2]uint32]int // by sender and recipient, where each knew the other
+	n     map[*node]uint64  // by sender
 }
 
-func newTalk(s *sim, nodes []*node) *talk { return &talk{s, nodes, make(map[[2]uint32]int)} }
+func newTalk(s *sim, nodes []*node) *talk {
+	return &talk{s, nodes, make(map[[2]uint32]int), make(map[*node]uint64)}
+}
 
 // say sends a message of a size to one, or to all.
 func (k *talk) say(from, to *node, size int) {
@@ -22,28 +25,21 @@ func (k *talk) say(from, to *node, size int) {
 	if to != nil {
 		id = to.core.ID()
 	}
+	k.n[from]++
 	data := make([]byte, max(size, 8))
 	for _, n := range k.nodes {
-		if n != from && (to == nil || n == to) {
+		if n != from && (to == nil || n == to) && from.members[n.core.ID()] && n.members[from.core.ID()] {
 			pair := [2]uint32{from.core.ID(), n.core.ID()}
 			k.sent[pair]++
 		}
 	}
-	binary.BigEndian.PutUint64(data, uint64(k.total(from)))
+	binary.BigEndian.PutUint64(data, k.n[from])
 	from.lastToken++
 	from.step(Send{Token: from.lastToken, To: id, Data: data})
 }
 
-// total is how many messages a node has sent, which numbers them.
-func (k *talk) total(from *node) int {
-	n := 0
-	for pair, m := range k.sent {
-		if pair[0] == from.core.ID() {
-			n += m
-		}
-	}
-	return n
-}
+// number returns the number of a message.
+func number(d Deliver) uint64 { return binary.BigEndian.Uint64(d.Data) }
 
 // check expects that each message has come once, and in order.
 func (k *talk) check(t *testing.T) {

@@ -222,6 +222,12 @@ func (c *Core) pick(ch *channel) *member {
 
 // pull returns the next message to be sent on a channel.
 func (c *Core) pull(ch *channel) []byte {
+	if ch.hole {
+		ch.out, ch.outSize, ch.beating = nil, 0, false
+		for m := c.pick(ch); m != nil; m = c.pick(ch) {
+			c.frame(ch, m)
+		}
+	}
 	if len(ch.out) > 0 {
 		b := ch.out[0]
 		ch.out[0] = nil
@@ -252,7 +258,7 @@ func (c *Core) frame(ch *channel, m *member) []byte {
 		it.first = m.numbers + 1
 		m.numbers += it.frames()
 	}
-	if it.first != 0 {
+	if it.first != 0 { // EXT-4
 		um.Number, um.Session, um.All = it.first+uint64(it.sent/ChunkSize), m.theirs, msg.broadcast
 	}
 	if msg.text {

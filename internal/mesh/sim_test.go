@@ -48,6 +48,7 @@ type node struct {
 	signals   []string
 	members   map[uint32]bool
 	gone      int // members, by word of the core
+	lost      map[uint32]bool
 	got       []Deliver
 	done      map[uint64]error
 	problems  []string
@@ -219,6 +220,10 @@ func (n *node) output(o Output) {
 		}
 		delete(n.members, o.ID)
 		n.gone++
+		if n.lost == nil {
+			n.lost = make(map[uint32]bool)
+		}
+		n.lost[o.ID] = true
 	case NewState:
 		n.states = append(n.states, o.State.String())
 	case NewSignalingState:

@@ -202,7 +202,7 @@ func (c *Core) leave(err error) {
 func (c *Core) leaveMembers() {
 	c.sig.goodbye.stop()
 	c.departing = true
-	for _, m := range c.order {
+	for _, m := range c.order { // EXT-10
 		if m.keeps() {
 			c.say(m, &wire.Delivery{Kind: wire.DeliveryBye})
 		}

@@ -29,10 +29,10 @@ type UserMessage struct {
 	Full   []byte // 3: the whole message
 	Chunk  Chunk  // 4: a part of it
 
-	// Of chapter EXT, absent as long as Number is 0.
-	Number  uint64 // field 16: the how manieth of its sequence, from 1
-	Session uint32 // field 17: of the sequence
-	All     bool   // field 18: it was sent to all
+	// Of chapter EXT, absent as long as Number is 0 (WIR-15).
+	Number  uint64 // field 77: the how manieth part of its sequence, from 1
+	Session uint32 // field 78: of the sequence
+	All     bool   // field 79: it was sent to all
 }
 
 // Chunk is userMessage.Chunk: a part of a user message.
@@ -54,9 +54,9 @@ func (m *UserMessage) Append(b []byte) []byte {
 		b = m.Chunk.append(b, 4)
 	}
 	if m.Number > 0 {
-		b = appendUint64(b, 16, m.Number)
-		b = appendUint32(b, 17, m.Session)
-		b = appendBool(b, 18, m.All)
+		b = appendUint64(b, 77, m.Number)
+		b = appendUint32(b, 78, m.Session)
+		b = appendBool(b, 79, m.All)
 	}
 	return b
 }
@@ -78,11 +78,11 @@ func (m *UserMessage) Decode(b []byte) error {
 		case 4<<3 | typeBytes:
 			m.Kind, m.Full, m.Chunk = UserMessageChunk, nil, Chunk{}
 			m.Chunk.decode(&d)
-		case 16<<3 | typeVarint:
+		case 77<<3 | typeVarint:
 			m.Number = d.varint("value")
-		case 17<<3 | typeVarint:
+		case 78<<3 | typeVarint:
 			m.Session = d.uint32()
-		case 18<<3 | typeVarint:
+		case 79<<3 | typeVarint:
 			m.All = d.bool()
 		default:
 			d.skip()
