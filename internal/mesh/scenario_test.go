@@ -15,8 +15,6 @@ type scenario struct {
 	t     *testing.T
 	log   []string
 	alive []*node
-	ids   map[*node]uint32 // since the node joined
-	lost  map[[2]*node]bool
 }
 
 func (x *scenario) note(format string, args ...any) {
