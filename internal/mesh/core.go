@@ -151,6 +151,7 @@ type Core struct {
 	waiting []*sending // sends without room, in the order of the calls
 	chunkID uint32
 	partial int // bytes of incomplete messages, of all members
+	held    int // bytes of messages that wait for earlier ones, of all members
 }
 
 // New returns a core that has left.

@@ -202,12 +202,20 @@ func (c *Core) watchRepeat(m *member) {
 	if !m.keeps() || m.acked == m.numbers && m.at == len(m.queue) || m.ch != nil && !m.ch.suspect {
 		return
 	}
+	c.repeatLater(m)
+}
+
+// repeatLater has what is on its way to a member repeated if no acknowledgement comes.
+func (c *Core) repeatLater(m *member) {
+	m.repeat.stop()
 	if m.pause == 0 {
 		m.pause = min(max(MinRepeat, 4*m.trip), MaxRepeat)
 	}
 	m.repeat = c.after(m.pause, func() {
 		m.pause = min(2*m.pause, MaxRepeat)
-		c.rewind(m)
+		if m.acked < m.numbers {
+			c.rewind(m)
+		}
 	})
 }
 
@@ -263,12 +271,13 @@ func (c *Core) numbered(m *member, private bool, u *wire.UserMessage, content []
 		c.ackNow(m) // the acknowledgement may have been lost
 		return
 	case u.Number > m.came+1:
-		if m.early[u.Number] == nil && m.held+size+itemCost <= c.cfg.Window {
+		if m.early[u.Number] == nil && m.held+size+itemCost <= c.cfg.Window && c.partial+c.held+size <= c.cfg.MaxPartialAll {
 			if m.early == nil {
 				m.early = make(map[uint64]*earlyMessage)
 			}
 			m.early[u.Number] = &earlyMessage{private, bytes.Clone(content)}
 			m.held += size + itemCost
+			c.held += size + itemCost
 		}
 		c.ackNow(m)
 		return
@@ -283,6 +292,7 @@ func (c *Core) numbered(m *member, private bool, u *wire.UserMessage, content []
 		m.came++
 		delete(m.early, m.came)
 		m.held -= len(e.content) + itemCost
+		c.held -= len(e.content) + itemCost
 		var next wire.UserMessage
 		if next.Decode(e.content) == nil {
 			c.userMessage(m, e.private, &next)
@@ -302,6 +312,7 @@ func (c *Core) ackNow(m *member) {
 }
 
 func (c *Core) dropEarly(m *member) {
+	c.held -= m.held
 	m.early, m.held = nil, 0
 	m.ack.stop()
 }
@@ -317,7 +328,14 @@ func (c *Core) probe() {
 	c.probing = c.after(ProbeInterval, c.probe)
 	for _, m := range c.order {
 		ch := m.ch
-		if ch == nil || !m.keeps() || ch.stalled || ch.suspect {
+		if ch == nil || !m.keeps() {
+			continue
+		}
+		if ch.stalled { // nor is it read there that a sign is asked for: what waits for the user here is no failure
+			c.sign(ch, true)
+			continue
+		}
+		if ch.suspect {
 			continue
 		}
 		silent := c.now - ch.heard
@@ -342,7 +360,8 @@ func (c *Core) heardOn(ch *channel) {
 		ch.suspect = false
 		ch.member.adjacent = nil
 		c.reroute()
-		c.rewind(ch.member)
+		c.repeatLater(ch.member) // what took the other way meanwhile may have been lost there; what was in this one was not
+		c.rewakeOne(ch.member)
 	}
 }
 

@@ -237,8 +237,23 @@ func TestSilence(t *testing.T) {
 	r.send(id(1), "round it")
 	r.expect(`3< from=#500 to=#1 user length=8 type=0 full="round it" number=70/1 all=false`, "done 9: <nil>")
 	r.says(2, id(1), wire.ServiceDelivery, probe(true))
+	r.expect()
+	r.pass(MinRepeat)
 	r.expect(`2< from=#500 to=#1 user length=8 type=0 full="round it" number=70/1 all=false`)
 	r.says(2, id(1), wire.ServiceDelivery, ack(70, 1))
+	r.pass(MinRepeat)
+	r.expect()
 	r.send(id(1), "straight")
 	r.expect(`2< from=#500 to=#1 user length=8 type=0 full="straight" number=70/2 all=false`, "done 9: <nil>")
+	// Who does not read, as its user is busy, gives signs without being asked.
+	r.step(Stalled{2, true})
+	signs := 0
+	for _, line := range r.quiet(3*time.Second, 3) {
+		if line == "2< from=#500 to=#1 probe true" {
+			signs++
+		}
+	}
+	if signs < 5 {
+		t.Errorf("%d signs", signs)
+	}
 }
