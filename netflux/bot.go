@@ -112,6 +112,9 @@ func (b *Bot) Shutdown(ctx context.Context) error {
 	groups := b.Groups()
 	errs := make([]error, len(groups))
 	for i, g := range groups {
+		g.mu.Lock()
+		g.shut = true // one that is just being joined is not any more
+		g.mu.Unlock()
 		all.Go(func() { errs[i] = g.Leave(ctx) })
 	}
 	all.Wait()
@@ -121,13 +124,15 @@ func (b *Bot) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+var errShut = fmt.Errorf("%w: the bot is being shut down", ErrBusy)
+
 // admit finds the group that a member means, or joins the one that it invites to.
 func (b *Bot) admit(r *http.Request, call mesh.Call) (*webSocket, error) {
 	err, in := mesh.ErrCall, false
 	for _, g := range b.Groups() {
 		var l *webSocket
-		if l, err = g.accept(call); err == nil {
-			return l, nil
+		if l, err = g.accept(call); err == nil || errors.Is(err, ErrBusy) {
+			return l, err
 		}
 		in = in || int64(g.GroupID()) == call.Group && !g.leaving()
 	}
@@ -158,7 +163,7 @@ func (b *Bot) newGroup(key string) (*Group, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, fmt.Errorf("%w: the bot is being shut down", ErrBusy)
+		return nil, errShut
 	}
 	if len(b.groups) >= b.cfg.MaxGroups {
 		return nil, fmt.Errorf("%w: the bot is in %d groups", ErrBusy, len(b.groups))

@@ -27,6 +27,7 @@ type Group struct {
 	key    string // as it was given to Join
 	path   string // the same in a URL
 	url    string // at which others can dial this member; "" for none
+	shut   bool   // it is not to be joined any more
 	onLeft func() // called when the group has been left; nil for nothing; never changed
 
 	listener *http.Server // of Config.Listen, as long as it serves
@@ -89,6 +90,10 @@ func (g *Group) Join(ctx context.Context, key string) error {
 	}
 	if err := g.lockLeft(ctx); err != nil {
 		return err
+	}
+	if g.shut {
+		g.mu.Unlock()
+		return errShut
 	}
 	if g.cfg.Listen != "" {
 		if err := g.listen(ctx); err != nil { // the lock is not held then

@@ -85,6 +85,9 @@ func (g *Group) invited(call mesh.Call) (*webSocket, error) {
 	}
 	g.mu.Lock()
 	defer g.unlock(false)
+	if g.shut {
+		return nil, errShut
+	}
 	id, outs, err := g.core.Invited(g.now(), call, g.url)
 	if err == nil {
 		g.key, g.path, g.failure = call.Key, path, nil

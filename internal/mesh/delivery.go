@@ -28,6 +28,7 @@ type delivery struct {
 	theirs  uint32 // with which this one marks its; 0: the other has not said hello
 	window  int    // bytes that may be on their way
 	bye     bool   // it has said goodbye
+	parted  bool   // so has this one
 
 	numbers  uint64 // messages that have a number
 	acked    uint64 // those that have come
@@ -107,13 +108,16 @@ func (c *Core) hello(m *member, h wire.Hello) {
 	}
 	m.window = int(min(h.Window, 1<<30))
 	if h.Session != m.theirs {
-		if m.theirs != 0 {
+		if m.theirs != 0 && (m.came > 0 || len(m.early) > 0) {
 			m.session = c.newSession()
 			m.came, m.unacked = 0, 0
 			c.dropEarly(m)
 		}
 		c.restart(m)
 		m.theirs = h.Session
+		if len(c.waiting) > 0 {
+			c.admit()
+		}
 		c.rewakeOne(m)
 	}
 	if h.Echo != m.session {
@@ -128,8 +132,11 @@ func (c *Core) restart(m *member) {
 	if m.theirs != 0 {
 		keep := m.queue[:0]
 		for i, it := range m.queue {
-			if i < m.at || it.sent > 0 {
+			if i < m.at || it.first != 0 || it.sent > 0 {
 				m.queued -= it.left(m.acked) + itemCost
+				if it.first == 0 {
+					m.queued += it.sent
+				}
 				continue
 			}
 			it.first = 0
@@ -213,6 +220,7 @@ func (c *Core) repeatLater(m *member) {
 	}
 	m.repeat = c.after(m.pause, func() {
 		m.pause = min(2*m.pause, MaxRepeat)
+		c.guessAgain(m)
 		if m.acked < m.numbers {
 			c.rewind(m)
 		}
@@ -343,7 +351,7 @@ func (c *Core) probe() {
 		case silent >= SuspectAfter && ch.asked > 0 && c.now-ch.asked >= ProbeInterval:
 			ch.suspect = true
 			c.emit(Note{Text: "a channel is silent", ID: m.id})
-			m.adjacent = remove(c.Neighbors(), m.id) // a guess
+			m.adjacent, m.guessed = remove(c.Neighbors(), m.id), true // a guess
 			c.reroute()
 			c.rewind(m)
 		case silent >= ProbeAfter && ch.asked == 0:
@@ -358,7 +366,7 @@ func (c *Core) heardOn(ch *channel) {
 	ch.heard, ch.asked = c.now, 0
 	if ch.suspect {
 		ch.suspect = false
-		ch.member.adjacent = nil
+		ch.member.adjacent, ch.member.guessed = nil, false
 		c.reroute()
 		c.repeatLater(ch.member) // what took the other way meanwhile may have been lost there; what was in this one was not
 		c.rewakeOne(ch.member)
@@ -368,12 +376,55 @@ func (c *Core) heardOn(ch *channel) {
 // strand makes a member distant whose channel broke without a goodbye: it lives, as far as is known, and others lead
 // to it (EXT-10).
 func (c *Core) strand(m *member, err error) {
-	m.adjacent = c.Neighbors() // a guess
+	m.adjacent, m.guessed = c.Neighbors(), true // a guess
 	m.missed, m.via = 0, nil
 	c.reroute()
 	c.emit(Note{Text: "a channel broke", ID: m.id, Err: err})
+	c.shout(m)
 	c.notifyDistant()
 	c.seekSoon(m.id)
 	c.rewind(m)
 	c.rewake()
+}
+
+// guessAgain tries another member as the way to one of which only a guess says who leads to it, and tells it along that
+// who leads here.
+func (c *Core) guessAgain(m *member) {
+	if m.guessed && m.ch == nil && len(m.adjacent) > 1 {
+		m.adjacent = append(m.adjacent[1:], m.adjacent[0])
+		c.reroute()
+		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.Neighbors()})
+		c.shout(m)
+	}
+}
+
+// shout tells a member to which nobody knows the way who leads here, through others than the one that is the guess: one
+// of them may know it.
+func (c *Core) shout(m *member) {
+	f := wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.Neighbors()}
+	b := (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceFullMesh, Content: f.Append(nil)}).Append(nil)
+	guess, left := c.route(m.id), maxShout
+	for _, id := range m.adjacent {
+		if o := c.members[id]; o != nil && o.ch != nil && !o.ch.suspect && o.ch != guess && left > 0 {
+			left--
+			c.queue(o.ch, b)
+		}
+	}
+}
+
+// maxShout is through how many others a member is told at a time who leads here.
+const maxShout = 8
+
+// part says goodbye to all that a channel leads to, when all has been sent that waits for them, and reports whether there
+// was anybody (EXT-10).
+func (c *Core) part(ch *channel) bool {
+	said := false
+	for _, m := range c.order {
+		if m.keeps() && !m.parted && c.route(m.id) == ch {
+			m.parted, said = true, true
+			c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceDelivery,
+				Content: (&wire.Delivery{Kind: wire.DeliveryBye}).Append(nil)}).Append(nil))
+		}
+	}
+	return said
 }

@@ -22,6 +22,7 @@ type member struct {
 	ch        *channel      // nil: distant
 	adjacent  []uint32      // those that a distant member has channels with, by its own word
 	next      *channel      // the route to a distant member, found by findRoutes
+	guessed   bool          // adjacent is but a guess
 	via       *channel      // on which a distant member was heard last
 	missed    int           // heartbeats of a distant member
 	retryAt   time.Duration // it is not asked for a channel before
@@ -137,7 +138,7 @@ func (c *Core) adopt(ch *channel, id uint32) {
 	m.ch, ch.member = ch, m
 	ch.heard = c.now
 	c.reroute()
-	m.adjacent, m.via, m.missed, m.retryAt = nil, nil, 0, 0
+	m.adjacent, m.via, m.missed, m.retryAt, m.guessed = nil, nil, 0, 0, false
 	switch {
 	case old == nil:
 	case ch.kind == withJoining: // CHN-23: the newest wins; its initPong has come
@@ -154,7 +155,7 @@ func (c *Core) adopt(ch *channel, id uint32) {
 	if !ch.apart {
 		c.succeed(ch.to.id)
 	}
-	if ch == c.invited {
+	if ch.kind == withMember {
 		c.invited = nil
 	}
 	if id != ch.to.id {
@@ -218,7 +219,7 @@ func (c *Core) seek() {
 			continue
 		}
 		if m = c.add(id); m != nil {
-			m.adjacent = c.Neighbors() // a guess
+			m.adjacent, m.guessed = c.Neighbors(), true // a guess
 			c.reroute()
 			c.connectTo([]uint32{id}, 0, nil)
 		}
@@ -259,7 +260,7 @@ func (c *Core) hearOf(id uint32, adjacent []uint32) bool {
 	if len(adjacent) > c.cfg.MaxMembers {
 		adjacent = adjacent[:c.cfg.MaxMembers]
 	}
-	m.adjacent = adjacent
+	m.adjacent, m.guessed = adjacent, false
 	c.reroute()
 	if !m.announced {
 		c.greet(m)
@@ -407,9 +408,13 @@ func (c *Core) heartbeats() {
 		}
 		if ch := c.route(m.id); ch == nil || !ch.stalled {
 			m.missed++
+			c.guessAgain(m)
 		}
 		if m.missed >= MaxMissedDistant { // MSH-13
 			c.forget(m, ErrSilent)
+			if m.keeps() && c.topology == constructed {
+				c.check() // STA-9, of which its channel's end has said nothing yet
+			}
 			continue
 		}
 		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshHeartbeat, Heartbeat: true})

@@ -252,8 +252,12 @@ func (c *Core) pull(ch *channel) []byte {
 		ch.turn = m.id
 		return c.frame(ch, m)
 	}
+	leaving := c.departing && ch.member != nil && !ch.closing && !c.unsent(ch)
+	if leaving && c.part(ch) {
+		return c.pull(ch)
+	}
 	ch.ready = false
-	if c.departing && ch.member != nil && !ch.closing && !c.unsent(ch) {
+	if leaving {
 		c.close(ch, false) // STA-17
 	}
 	return nil

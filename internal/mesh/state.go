@@ -1,10 +1,6 @@
 package mesh
 
-import (
-	"fmt"
-
-	"github.com/meshpair/meshpair/internal/wire"
-)
+import "fmt"
 
 // A State is the state of a group as its member sees it (STA-1).
 type State int
@@ -202,17 +198,15 @@ func (c *Core) leave(err error) {
 func (c *Core) leaveMembers() {
 	c.sig.goodbye.stop()
 	c.departing = true
-	for _, m := range c.order { // EXT-10
-		if m.keeps() {
-			c.say(m, &wire.Delivery{Kind: wire.DeliveryBye})
-		}
-	}
 	for _, ch := range c.byLink() {
 		switch {
 		case ch.closing: // with its attempt
 		case ch.member == nil:
 			c.close(ch, true)
-		case !ch.ready && !c.hasWork(ch) && !c.unsent(ch):
+		case ch.ready || c.unsent(ch):
+		case ch.member.keeps(): // it is told
+			c.wake(ch)
+		case !c.hasWork(ch):
 			c.close(ch, false)
 		}
 	}
