@@ -1,0 +1,2 @@
+// Package peersox pairs two clients by a six-digit code.
+package peersox
