@@ -2,6 +2,4 @@ package main
 
 import "context"
 
-func demoCommand(ctx context.Context, e *env, args []string) error    { return nil }
-func sendCommand(ctx context.Context, e *env, args []string) error    { return nil }
-func receiveCommand(ctx context.Context, e *env, args []string) error { return nil }
+func demoCommand(ctx context.Context, e *env, args []string) error { return nil }
