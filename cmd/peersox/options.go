@@ -3,10 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
@@ -15,9 +12,6 @@ import (
 	"github.com/meshpair/meshpair/peersox/redisstore"
 )
 
-// errHelp says that help was asked for, and given.
-var errHelp = flag.ErrHelp
-
 // serveOptions are what the command line of `peersox serve` says.
 type serveOptions struct {
 	host, port    string
@@ -25,7 +19,6 @@ type serveOptions struct {
 	redis, prefix string
 	ice           string
 	api, socket   bool
-	level         slog.Level
 	config        peersox.ServerConfig
 }
 
@@ -35,10 +28,6 @@ Pairing server: its REST API is at URL/api, its WebSocket service at URL/ws. It
 prints "listening on URL" when it accepts connections, logs to standard error, and
 on SIGTERM or SIGINT closes all connections and exits with status 0.
 
-Flags:
-`
-
-const serveExamples = `
 Examples:
   peersox serve                                     # http://0.0.0.0:3000, in memory
   peersox serve -origin https://app.example         # pages of one other site
@@ -46,12 +35,10 @@ Examples:
   peersox serve -redis redis://127.0.0.1:6379 -socket=false   # the REST API alone
 `
 
-// parseServe reads the command line. Of a bad one it tells on stderr.
-func parseServe(args []string, stdout, stderr io.Writer) (*serveOptions, error) {
+// parseServe reads the command line. Of a bad one it has told when it returns.
+func parseServe(e *env, args []string) (*serveOptions, error) {
 	o := &serveOptions{}
-	f := flag.NewFlagSet("peersox serve", flag.ContinueOnError)
-	f.SetOutput(stderr)
-	f.Usage = func() { fmt.Fprintln(stderr, "Run `peersox serve -h` for the flags.") }
+	f := e.flags
 	c := &o.config
 	f.StringVar(&o.host, "host", "0.0.0.0", "`address` to listen on")
 	f.StringVar(&o.port, "port", "3000", "`port` to listen on; 0 lets the system choose")
@@ -73,27 +60,13 @@ func parseServe(args []string, stdout, stderr io.Writer) (*serveOptions, error) 
 	f.IntVar(&c.MaxMessage, "max-message", peersox.DefaultMaxMessage, "most `bytes` of a client's message")
 	f.IntVar(&c.MaxClients, "max-clients", peersox.DefaultMaxClients, "most WebSocket `clients` at one time")
 	f.IntVar(&c.SendQueue, "max-queue", peersox.DefaultSendQueue, "most `bytes` that wait for a client that reads slowly, before its peer is slowed")
-	f.TextVar(&o.level, "log", slog.LevelInfo, "least `level` to log: debug, info, warn or error")
-	for _, a := range args {
-		if a == "-h" || a == "-help" || a == "--help" {
-			fmt.Fprint(stdout, serveHelp)
-			f.SetOutput(stdout)
-			f.PrintDefaults()
-			fmt.Fprint(stdout, serveExamples)
-			return o, errHelp
-		}
+	if err := e.parse(args, serveHelp); err != nil {
+		return nil, err
 	}
-	if err := f.Parse(args); err != nil {
-		return o, err
-	}
-	problem := o.problem()
-	if problem == "" && f.NArg() > 0 {
-		problem = fmt.Sprintf("unknown argument %q", f.Arg(0))
-	}
-	if problem != "" {
-		fmt.Fprintln(stderr, "peersox serve:", problem)
+	if problem := o.problem(); problem != "" {
+		fmt.Fprintf(e.stderr, "peersox serve: %s\n", problem)
 		f.Usage()
-		return o, errors.New(problem)
+		return nil, errUsage
 	}
 	return o, nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,21 +30,14 @@ const (
 	maxHeaderBytes    = 16 << 10
 )
 
-// runServe is `peersox serve`.
-func runServe(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	o, err := parseServe(args, stdout, stderr)
-	switch {
-	case errors.Is(err, errHelp):
-		return 0
-	case err != nil:
-		return 2
+// serveCommand is `peersox serve`.
+func serveCommand(ctx context.Context, e *env, args []string) error {
+	o, err := parseServe(e, args)
+	if err != nil {
+		return err
 	}
-	o.config.Logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.level}))
-	if err := serve(ctx, o, stdout); err != nil {
-		fmt.Fprintln(stderr, "peersox serve:", err)
-		return 1
-	}
-	return 0
+	o.config.Logger = e.logger()
+	return serve(ctx, o, e.stdout)
 }
 
 // serve runs the server until ctx ends.
