@@ -59,6 +59,9 @@ func (l GuessLimits) withDefaults() GuessLimits {
 	return l
 }
 
+// NewMemoryGuesses returns a counter of the attempts of one process.
+func NewMemoryGuesses() GuessCounter { return new(memoryGuesses) }
+
 // memoryGuesses counts the attempts of one process.
 type memoryGuesses struct {
 	mu      sync.Mutex

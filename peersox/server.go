@@ -80,7 +80,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 		c.Store = NewMemoryStore()
 	}
 	if c.Counter == nil {
-		c.Counter = new(memoryGuesses)
+		c.Counter = NewMemoryGuesses()
 	}
 	if c.Relay == nil {
 		c.Relay = oneProcess{}

@@ -39,6 +39,7 @@ func Open(ctx context.Context, url, prefix string) (*Store, error) {
 	}
 	// The client would ask the server for features that nothing here uses.
 	options.DisableIdentity = true
+	options.DialerRetries = 1 // commands are tried again anyway
 	s := New(redis.NewClient(options), prefix)
 	if err := s.client.Ping(ctx).Err(); err != nil {
 		s.Close()
