@@ -65,7 +65,8 @@ func (c *Conn) TrySend(k Kind, data []byte) error {
 	return c.write(k, data)
 }
 
-// Buffered returns how many bytes have been sent that the peer has not acknowledged, where an empty message counts as one.
+// Buffered returns how many bytes have been sent that the peer has not acknowledged, where an empty message counts as one
+// and so does, by a few bytes, what has opened the channel.
 // Once the connection is over it is what it was then; before it is open it is 0.
 func (c *Conn) Buffered() int {
 	if !c.isOpen() {

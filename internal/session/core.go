@@ -170,6 +170,9 @@ func (c *Core) Pull(now time.Duration, w Way, a Attempt, unacked int) (Message, 
 		c.trim(unacked)
 	}
 	m, ok := c.pull(w)
+	if ok && w == Channel && len(c.recent) > 0 && c.trimAt == 0 {
+		c.trimAt = c.now + Grace/2
+	}
 	c.settle()
 	switch {
 	case ok:
@@ -315,10 +318,10 @@ func (c *Core) ended(in Ended) {
 	if p.state == absent || p.attempt != in.Attempt {
 		return
 	}
-	was := p.state
+	was, inOrder := p.state, p.finish
 	*p = connection{attempt: p.attempt}
 	if in.Way == Channel {
-		c.channelEnded(was, in)
+		c.channelEnded(was, inOrder, in)
 	} else {
 		c.relayEnded(in.Err)
 	}

@@ -231,6 +231,9 @@ const (
 	OfferDelay = 1250 * time.Millisecond
 	// HelloTimeout is how long after peer.connected a peer that has said nothing counts as an original (PSX-70).
 	HelloTimeout = 3 * time.Second
+	// Grace is how long what an original has acknowledged on its data channel is kept all the same (PSX-68): a browser
+	// acknowledges before the page has it, and drops what the page has not got when the channel breaks.
+	Grace = time.Second
 	// AckDelay is how long an acknowledgement may wait (PSX-74).
 	AckDelay = 50 * time.Millisecond
 )
@@ -254,6 +257,8 @@ const (
 	DefaultSendBuffer = 4 << 20
 	// DefaultReceiveBuffer is how many bytes may be delivered and not consumed before the peer has to wait.
 	DefaultReceiveBuffer = 4 << 20
+	// GraceBytes is how many bytes are kept for that.
+	GraceBytes = 4 << 20
 	// MaxEarlySignals is how many signals are kept that come before a data channel is wanted.
 	MaxEarlySignals = 130
 )

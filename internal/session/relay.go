@@ -174,6 +174,10 @@ func (c *Core) tick() {
 		c.offerAt = 0
 		c.offer()
 	}
+	if c.trimAt != 0 && c.now >= c.trimAt {
+		c.trimAt = 0
+		c.out(Ready{Channel}) // what is pulled comes with what is acknowledged
+	}
 	if c.ackAt != 0 && c.now >= c.ackAt {
 		c.acknowledge()
 	}
@@ -203,5 +207,6 @@ func (c *Core) Next() time.Duration {
 	}
 	at(c.offerAt)
 	at(c.ackAt)
+	at(c.trimAt)
 	return next
 }

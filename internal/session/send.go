@@ -1,6 +1,9 @@
 package session
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // An outgoing is a message of the user.
 type outgoing struct {
@@ -24,7 +27,8 @@ type flying struct {
 // A sent is a message to an original on its data channel, which may have to be sent again by the relay.
 type sent struct {
 	Message
-	user bool
+	user  bool
+	acked time.Duration // when its acknowledgement was seen; 0: it was not
 }
 
 func (s sent) size() int { return max(1, len(s.Data)) } // an empty message is sent as one byte
@@ -46,8 +50,10 @@ type sender struct {
 
 	// To an original:
 	maxSend   int
-	unacked   []sent // on the data channel
-	discarded int    // accepted, and then there was no connection for them
+	recent    []sent        // on the data channel: those not acknowledged, after some that are
+	ackedSize int           // how many bytes of recent are acknowledged
+	trimAt    time.Duration // when to look again for acknowledgements
+	discarded int           // accepted, and then there was no connection for them
 }
 
 func (c *Core) send(in Send) {
@@ -280,32 +286,51 @@ func (c *Core) again(w Way) {
 // keep keeps what goes to an original on its data channel.
 func (c *Core) keep(m Message, user bool) {
 	if c.kind == original {
-		c.unacked = append(c.unacked, sent{m, user})
+		c.recent = append(c.recent, sent{Message: m, user: user})
 	}
 }
 
-// trim drops what the other end of the data channel has acknowledged: all but the last so many bytes.
+// trim marks what the other end of the data channel has acknowledged, which is all but the last so many bytes, and drops
+// what was for long enough.
 func (c *Core) trim(bytes int) {
-	i := len(c.unacked)
+	i := len(c.recent)
 	for ; i > 0 && bytes > 0; i-- {
-		bytes -= c.unacked[i-1].size()
+		bytes -= c.recent[i-1].size()
 	}
-	clear(c.unacked[:i])
-	c.unacked = c.unacked[i:]
+	for i--; i >= 0 && c.recent[i].acked == 0; i-- {
+		c.recent[i].acked = c.now
+		c.ackedSize += c.recent[i].size()
+	}
+	for len(c.recent) > 0 {
+		s := c.recent[0]
+		if s.acked == 0 || c.now-s.acked < Grace && c.ackedSize <= GraceBytes {
+			break
+		}
+		c.ackedSize -= s.size()
+		c.recent[0] = sent{}
+		c.recent = c.recent[1:]
+	}
+	c.trimAt = 0
+	if len(c.recent) > 0 {
+		c.trimAt = c.now + Grace/2
+	}
 }
 
-// rescue has the relay carry what the data channel to an original did not (PSX-68).
-func (c *Core) rescue(bytes int) {
+// rescue has the relay carry what the data channel to an original did not, or may not have (PSX-68). What is acknowledged
+// has arrived if the channel was closed in order.
+func (c *Core) rescue(bytes int, inOrder bool) {
 	c.trim(bytes)
+	c.trimAt = 0
+	relay := c.ways[Relay].state == open
 	var box []outgoing
-	for _, s := range c.unacked {
-		if s.user {
+	for _, s := range c.recent {
+		if s.user && (s.acked == 0 || relay && !inOrder) {
 			o := outgoing{text: s.Text, data: s.Data}
 			box = append(box, o)
 			c.waiting += o.cost()
 		}
 	}
-	c.unacked = nil
+	c.recent, c.ackedSize = nil, 0
 	c.outbox = append(box, c.outbox...)
 	c.wake()
 }
@@ -344,8 +369,8 @@ func (c *Core) lost() int {
 			n++
 		}
 	}
-	for _, s := range c.unacked {
-		if s.user {
+	for _, s := range c.recent {
+		if s.user && s.acked == 0 {
 			n++
 		}
 	}

@@ -436,7 +436,9 @@ func TestSimulationOriginal(t *testing.T) {
 		a.toSend = bulk(0, 60, pick)
 		s.cuts = 1
 		a.hold = func() bool { return s.pipe == nil || !s.pipe.open[0] && !s.pipe.told[0] }
-		s.run(200_000, func() bool { return len(a.toSend) == int(a.token) && len(a.core.blocked) == 0 && (s.cuts == 0 || s.now > 10*time.Second) })
+		s.run(200_000, func() bool {
+			return len(a.toSend) == int(a.token) && len(a.core.blocked) == 0 && (s.cuts == 0 || s.now > 10*time.Second)
+		})
 		a.step(Close{})
 		s.run(200_000, func() bool { return a.ended != nil })
 		s.run(200_000, func() bool { return len(a.toServer)+len(b.toClient) == 0 })

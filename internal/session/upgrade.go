@@ -116,7 +116,7 @@ func (c *Core) answer(s Signal) {
 		c.abort(Channel)
 		c.ways[Channel] = connection{attempt: p.attempt}
 		if p.state == open {
-			c.downgraded(ErrChannelLost, 0)
+			c.downgraded(ErrChannelLost, 0, false)
 		}
 	}
 	c.attempt()
@@ -152,7 +152,7 @@ func (c *Core) opened(in Opened) {
 }
 
 // channelEnded takes the end of a data channel.
-func (c *Core) channelEnded(was wayState, in Ended) {
+func (c *Core) channelEnded(was wayState, inOrder bool, in Ended) {
 	err := in.Err
 	if c.why != nil {
 		err = c.why
@@ -167,13 +167,13 @@ func (c *Core) channelEnded(was wayState, in Ended) {
 		}
 		return
 	}
-	c.downgraded(err, in.Unacked)
+	c.downgraded(err, in.Unacked, inOrder)
 }
 
-func (c *Core) downgraded(err error, unacked int) {
+func (c *Core) downgraded(err error, unacked int, inOrder bool) {
 	c.out(Downgraded{err})
 	if c.kind != ours {
-		c.rescue(unacked)
+		c.rescue(unacked, inOrder)
 		return
 	}
 	if !c.closing {
