@@ -19,6 +19,9 @@ func BotCases() []*Case {
 	return all
 }
 
+// startTimeout is how long a bot may take to start, on a busy machine too.
+const startTimeout = 30 * time.Second
+
 // onBot makes the function of a case for a bot. Its stage has one group, of which
 // the bot is no member yet. Each case has a process of its own.
 func onBot(f func(*stage)) func(*run) {
@@ -27,7 +30,7 @@ func onBot(f func(*stage)) func(*run) {
 			r.fail("the case", "a driver of a bot", "none")
 		}
 		l := r.listen()
-		p, err := driver.Start("the bot", timeout, r.target.Bot("-listen", "127.0.0.1:0", "-signaling", "ws://"+l.Addr().String(), "-loopback"))
+		p, err := driver.Start("the bot", startTimeout, r.target.Bot("-listen", "127.0.0.1:0", "-signaling", "ws://"+l.Addr().String(), "-loopback"))
 		if err != nil {
 			r.fail("the driver starts", "the event ready", err.Error())
 		}

@@ -103,8 +103,7 @@ func (r *run) accept(l *net.TCPListener, what string, until time.Time, decode bo
 func (d *door) read(decode bool) {
 	var message []byte
 	for {
-		d.gate.Lock()
-		d.gate.Unlock()
+		d.enterGate()
 		f, err := d.readFrame(time.Now().Add(time.Hour))
 		if err != nil {
 			d.in.close(err)
@@ -154,6 +153,12 @@ func (d *door) read(decode bool) {
 			return
 		}
 	}
+}
+
+// enterGate waits as long as nothing is to be read.
+func (d *door) enterGate() {
+	d.gate.Lock()
+	defer d.gate.Unlock()
 }
 
 // parseArrival decodes what a client of signaling sent.

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"bytes"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -48,11 +47,11 @@ var msgSend = []*Case{
 			for _, n := range []int{15_001, 30_000, 30_001, 1 << 20} {
 				data := pattern(n)
 				s.do(driver.Command{"cmd": "send", "base64": base64.StdEncoding.EncodeToString(data)})
-				s.expect(bytes.Equal(m.expectWhole(r, 0, timeout), data), "bytes to all", fmt.Sprintf("%d bytes as they were sent", n), "others")
+				s.expectSame("bytes to all", m.expectWhole(r, 0, timeout), data)
 				text := strings.Repeat("€", (n+2)/3) // cut between two chunks somewhere, as 15,000 is a multiple of 3 …
 				text = "x" + text                    // … after this
 				s.do(driver.Command{"cmd": "sendTo", "to": member(1), "text": text})
-				s.expect(string(m.expectWhole(r, member(1), timeout)) == text, "text to one", fmt.Sprintf("%d bytes as they were sent", len(text)), "others")
+				s.expectSame("text to one", m.expectWhole(r, member(1), timeout), []byte(text))
 			}
 		}),
 	},

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 )
@@ -32,6 +33,16 @@ func (r *reassembly) add(c chunk) (whole []byte, err error) {
 	}
 	r.messages[c.id] = have
 	return nil, nil
+}
+
+// expectSame expects that a message is as it was sent.
+func (s *stage) expectSame(what string, got, want []byte) {
+	i := 0
+	for i < min(len(got), len(want)) && got[i] == want[i] {
+		i++
+	}
+	s.expect(bytes.Equal(got, want), what, fmt.Sprintf("%d bytes as they were sent", len(want)),
+		fmt.Sprintf("%d bytes, others from byte %d on: %.32x", len(got), i, got[i:]))
 }
 
 // expectWhole expects a user message from the peer, in chunks, and returns it. A

@@ -102,7 +102,7 @@ type Config struct {
 	// A message that is longer is refused, too.
 	MaxPartial, MaxPartialAll int
 
-	net rtc.Net // what tests have in place of the network for data channels
+	network network // what tests have in place of this machine's
 }
 
 func (c Config) withDefaults() Config {
@@ -114,6 +114,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ReceiveBuffer <= 0 {
 		c.ReceiveBuffer = DefaultReceiveBuffer
+	}
+	if c.network == nil {
+		c.network = machine{}
 	}
 	return c
 }
@@ -141,9 +144,7 @@ func (c Config) checkICE() error {
 }
 
 func (c Config) rtc() rtc.Config {
-	r := rtc.Config{
-		RelayOnly: c.RelayOnly, Loopback: c.Loopback, Logger: c.Logger, CloseTimeout: c.LeaveTimeout, Net: c.net,
-	}
+	r := rtc.Config{RelayOnly: c.RelayOnly, Loopback: c.Loopback, Logger: c.Logger, CloseTimeout: c.LeaveTimeout}
 	for _, s := range c.ICEServers {
 		r.ICEServers = append(r.ICEServers, rtc.ICEServer(s))
 	}

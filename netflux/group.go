@@ -252,11 +252,12 @@ func (g *Group) Invite(ctx context.Context, url string) error {
 
 // Drop ends the channel to a member as a failing network would: at once, and without a goodbye. The two find
 // each other again through the other members. It is there to try out what an application makes of that. It fails with
-// ErrNoMember.
+// ErrNotInGroup or ErrNoMember.
 func (g *Group) Drop(id uint32) error { return g.drop(mesh.Drop{ID: id}) }
 
 // Block is [Group.Drop], and refuses any channel with that member from now on: as between two networks that cannot reach
-// each other, messages go by way of other members. The group forgets it when it is left.
+// each other, messages go by way of other members. The id need not be that of a member. The group forgets it when it is left. It fails
+// with ErrNotInGroup.
 func (g *Group) Block(id uint32) error { return g.drop(mesh.Drop{ID: id, Block: true}) }
 
 // Unblock takes [Group.Block] back, and has a channel built. Of a member that is not blocked it does nothing.

@@ -45,6 +45,7 @@ type peer struct {
 	hold func(netflux.Event) // called for each event, after it was noted
 
 	mu      sync.Mutex
+	taker   func(netflux.Message) // gets messages, which are not noted then; may be nil
 	events  []netflux.Event
 	changed chan struct{} // closed at each event
 }
@@ -67,6 +68,12 @@ func newPeer(t testing.TB, cfg netflux.Config) *peer {
 // note is OnEvent.
 func (p *peer) note(e netflux.Event) {
 	p.mu.Lock()
+	if m, ok := e.(netflux.Message); ok && p.taker != nil {
+		take := p.taker
+		p.mu.Unlock()
+		take(m)
+		return
+	}
 	p.events = append(p.events, e)
 	close(p.changed)
 	p.changed = make(chan struct{})
@@ -74,6 +81,13 @@ func (p *peer) note(e netflux.Event) {
 	if p.hold != nil {
 		p.hold(e)
 	}
+}
+
+// take has f called for each message from now on, instead of noting it.
+func (p *peer) take(f func(netflux.Message)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taker = f
 }
 
 func (p *peer) join(key string) {

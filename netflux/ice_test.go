@@ -104,6 +104,7 @@ func TestTURN(t *testing.T) {
 				p.join("key")
 				all = append(all, p)
 			}
+			all[0].wait("joining", func(e []netflux.Event) bool { return told(e, netflux.MemberJoined{ID: all[1].ID()}) })
 			before := s.Relayed()
 			sent := talk(t, all[0], all[1], test.size)
 			// Between two relays all goes out of one and into the other.

@@ -99,7 +99,7 @@ type dataChannel struct {
 	closed closing
 
 	mu    sync.Mutex // guards the fields below
-	conn  *rtc.Conn  // nil as long as it is being made
+	conn  dataConn   // nil as long as it is being made
 	early []rtc.Signal
 }
 
@@ -134,14 +134,14 @@ func (l *dataChannel) serve() {
 
 // open makes the connection and waits until it is open.
 func (l *dataChannel) open() error {
-	var conn *rtc.Conn
+	var conn dataConn
 	var err error
 	cfg := l.g.cfg.rtc()
 	cfg.Missing = l.g.missing
 	if l.offer {
-		conn, err = rtc.Offer(cfg, l.label, l.local)
+		conn, err = l.g.cfg.network.offer(cfg, l.label, l.local)
 	} else {
-		conn, err = rtc.Answer(cfg, l.local)
+		conn, err = l.g.cfg.network.answer(cfg, l.local)
 	}
 	if err != nil {
 		l.g.cfg.Logger.Error("no data channel can be made", "reason", err)
@@ -317,13 +317,15 @@ func (l *webSocket) ended(err error) {
 // config returns how the WebSocket is dialled. The URL of a member is that member's choice: it gets none of the user's
 // certificates, and with Config.Loopback it cannot lead away from this machine.
 func (l *webSocket) config() (ws.DialConfig, error) {
+	cfg := ws.DialConfig{Connect: l.g.cfg.network.connect}
 	if l.signaling {
-		return ws.DialConfig{TLS: l.g.cfg.TLS}, nil
+		cfg.TLS = l.g.cfg.TLS
+		return cfg, nil
 	}
 	if u, err := url.Parse(l.url); l.g.cfg.Loopback && (err != nil || !isLoopback(u.Hostname())) {
-		return ws.DialConfig{}, fmt.Errorf("%w: %.100q is not on this machine", ErrURL, l.url)
+		return cfg, fmt.Errorf("%w: %.100q is not on this machine", ErrURL, l.url)
 	}
-	cfg := ws.DialConfig{Config: l.g.cfg.webSocket()}
+	cfg.Config = l.g.cfg.webSocket()
 	if l.g.cfg.TLS != nil {
 		cfg.TLS = l.g.cfg.TLS.Clone()
 		cfg.TLS.Certificates, cfg.TLS.GetClientCertificate, cfg.TLS.ServerName = nil, nil, ""

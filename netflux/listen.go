@@ -108,8 +108,7 @@ func (g *Group) enter(id mesh.Link, outs []mesh.Output, err error) (*webSocket, 
 // listen begins to listen at Config.Listen. The lock is held, but not while it waits, and not if it fails.
 func (g *Group) listen(ctx context.Context) error {
 	g.mu.Unlock()
-	var cfg net.ListenConfig
-	l, err := cfg.Listen(ctx, "tcp", g.cfg.Listen)
+	l, err := g.cfg.network.listen(ctx, g.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrListen, err)
 	}

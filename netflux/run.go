@@ -251,7 +251,7 @@ func (g *Group) pumpAll(p pump, b []byte) {
 
 // unsent closes a link that does not take a message, if it is not closed already: the core counts on its being sent.
 func (g *Group) unsent(p pump, err error) {
-	g.cfg.Logger.Debug("message not sent", "key", g.key, "reason", err)
+	g.cfg.Logger.Debug("message not sent", "key", g.Key(), "reason", err)
 	p.link.close(true)
 }
 

@@ -1,15 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -46,76 +46,127 @@ type botDriver struct {
 	bot  *netflux.Bot
 	echo bool
 
-	mu  sync.Mutex
-	ids map[*netflux.Group]uint32 // the last that was seen, for what is told when a group has been left
+	mu      sync.Mutex
+	ids     map[*netflux.Group]uint32 // the last that was seen, of each group until it is written that it has been left
+	changed chan struct{}             // closed when one is removed
+	echoes  map[parcel]int            // that are expected
 }
 
-func botCommand(ctx context.Context, e *env, args []string) error {
-	var listen, url, signaling, cert, key string
-	var servers ice
-	var loopback, stay, noInput bool
-	d := &botDriver{output: newOutput(e.stdout), log: e.logger(), ids: make(map[*netflux.Group]uint32)}
-	maxGroups := netflux.DefaultMaxGroups
-	e.flags.StringVar(&listen, "listen", "", "`HOST:PORT` to listen at; port 0 is one that is free (required)")
-	e.flags.StringVar(&url, "url", "", "`URL` under which members reach it, ws:// or wss://; by default made from -listen")
-	e.flags.StringVar(&signaling, "signaling", "", "`URL` of the signaling server, ws:// or wss://; by default none, and nobody can join through the bot")
-	e.flags.BoolVar(&d.echo, "echo", false, "send each private message back, and each text to all to all, with `echo:` before it")
-	e.flags.StringVar(&cert, "cert", "", "PEM `file` with the certificate; with -key it turns on TLS (1.2 or later)")
-	e.flags.StringVar(&key, "key", "", "PEM `file` with the private key of the certificate")
-	e.flags.BoolVar(&noInput, "no-input", false, "read no commands, and do not end with the input: to run as a service")
-	e.flags.BoolVar(&stay, "stay", false, "stay in a group when all others have left")
-	e.flags.IntVar(&maxGroups, "max-groups", maxGroups, "refuse invitations when in `N` groups")
-	e.flags.BoolVar(&loopback, "loopback", false, "use 127.0.0.1 only for data channels, and dial members on this machine only")
-	iceFlag(e.flags, &servers)
+// A parcel is what was sent on command and addressed to one member. What comes back like it is an echo: it is not sent back once
+// more, or two bots would go on for ever.
+type parcel struct {
+	group *netflux.Group
+	to    uint32
+	kind  netflux.Kind
+	sum   [sha256.Size]byte // of the content
+}
+
+func newBotDriver(w io.Writer, log *slog.Logger, echo bool) *botDriver {
+	return &botDriver{
+		output: newOutput(w), log: log, echo: echo,
+		ids: make(map[*netflux.Group]uint32), changed: make(chan struct{}), echoes: make(map[parcel]int),
+	}
+}
+
+// botFlags are what a bot is told on its command line.
+type botFlags struct {
+	listen, url, signaling, cert, key string
+	echo, noInput, stay, loopback     bool
+	maxGroups                         int
+	servers                           ice
+}
+
+func (b *botFlags) parse(e *env, args []string) error {
+	f := e.flags
+	f.StringVar(&b.listen, "listen", "", "`HOST:PORT` to listen at; port 0 is one that is free (required)")
+	f.StringVar(&b.url, "url", "", "`URL` under which members reach it, ws:// or wss://; by default made from -listen")
+	f.StringVar(&b.signaling, "signaling", "", "`URL` of the signaling server, ws:// or wss://; by default none, and nobody can join through the bot")
+	f.BoolVar(&b.echo, "echo", false, "send back each private message, and to all each text to all, with echo: before it")
+	f.StringVar(&b.cert, "cert", "", "PEM `file` with the certificate; with -key it turns on TLS (1.2 or later)")
+	f.StringVar(&b.key, "key", "", "PEM `file` with the private key of the certificate")
+	f.BoolVar(&b.noInput, "no-input", false, "read no commands, and do not end with the input: to run as a service")
+	f.BoolVar(&b.stay, "stay", false, "stay in a group when all others have left; needs -signaling")
+	f.IntVar(&b.maxGroups, "max-groups", netflux.DefaultMaxGroups, "refuse invitations when in `N` groups")
+	f.BoolVar(&b.loopback, "loopback", false, "use 127.0.0.1 only for data channels, and dial members on this machine only")
+	iceFlag(f, &b.servers)
 	if err := e.parse(args, botHelp); err != nil {
 		return err
 	}
-	usage := func(format string, args ...any) error {
-		fmt.Fprintf(e.stderr, "netflux bot: "+format+"; -h lists the flags\n", args...)
-		return errUsage
-	}
 	switch {
-	case listen == "":
-		return usage("-listen HOST:PORT is missing")
-	case (cert == "") != (key == ""):
-		return usage("-cert and -key belong together")
-	case maxGroups < 1:
-		return usage("-max-groups must be positive, not %d", maxGroups)
+	case b.listen == "":
+		return wrongBot(e, "-listen HOST:PORT is missing")
+	case (b.cert == "") != (b.key == ""):
+		return wrongBot(e, "-cert and -key belong together")
+	case b.maxGroups < 1:
+		return wrongBot(e, "-max-groups must be positive, not %d", b.maxGroups)
+	case b.stay && b.signaling == "":
+		return wrongBot(e, "-stay needs -signaling: without it nobody finds the way back to the bot")
 	}
-	l, err := net.Listen("tcp", listen)
+	return nil
+}
+
+// wrongBot says what is wrong with the command line.
+func wrongBot(e *env, format string, args ...any) error {
+	fmt.Fprintf(e.stderr, "netflux bot: "+format+"; -h lists the flags\n", args...)
+	return errUsage
+}
+
+// open listens, with TLS if there is a certificate, and finds out under which URL.
+func (b *botFlags) open(e *env) (net.Listener, error) {
+	l, err := net.Listen("tcp", b.listen)
 	if err != nil {
-		return fmt.Errorf("-listen: %w", err)
+		return nil, fmt.Errorf("-listen: %w", err)
 	}
-	defer l.Close()
-	scheme := "ws://"
-	if cert != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
+	addr, scheme := l.Addr(), "ws://"
+	if b.cert != "" {
+		pair, err := tls.LoadX509KeyPair(b.cert, b.key)
 		if err != nil {
-			return fmt.Errorf("-cert, -key: %w", err)
+			l.Close()
+			return nil, fmt.Errorf("-cert, -key: %w", err)
 		}
 		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}})
 		scheme = "wss://"
 	}
-	if url == "" {
-		if a, ok := l.Addr().(*net.TCPAddr); ok && a.IP.IsUnspecified() {
-			return usage("-listen %s is all interfaces: -url must say under which URL members reach it", listen)
+	if b.url == "" {
+		if a, ok := addr.(*net.TCPAddr); ok && a.IP.IsUnspecified() {
+			l.Close()
+			return nil, wrongBot(e, "-listen %s is all interfaces: -url must say under which URL members reach it", b.listen)
 		}
-		url = scheme + l.Addr().String()
+		b.url = scheme + addr.String()
 	}
-	d.bot, err = netflux.NewBot(netflux.BotConfig{
-		URL:       url,
-		Group:     netflux.Config{SignalingURL: signaling, ICEServers: servers.servers(), Loopback: loopback, Logger: d.log},
-		OnEvent:   d.event,
-		StayAlone: stay,
-		MaxGroups: maxGroups,
-	})
+	return l, nil
+}
+
+func botCommand(ctx context.Context, e *env, args []string) error {
+	var b botFlags
+	if err := b.parse(e, args); err != nil {
+		return err
+	}
+	l, err := b.open(e)
 	if err != nil {
-		return usage("%v", err)
+		return err
 	}
-	if noInput {
-		return d.serve(ctx, nil, l, url)
+	defer l.Close()
+	d := newBotDriver(e.stdout, e.logger(), b.echo)
+	d.bot, err = netflux.NewBot(netflux.BotConfig{
+		URL:       b.url,
+		Group:     netflux.Config{SignalingURL: b.signaling, ICEServers: b.servers.servers(), Loopback: b.loopback, Logger: d.log},
+		OnEvent:   d.event,
+		StayAlone: b.stay,
+		MaxGroups: b.maxGroups,
+	})
+	switch {
+	case errors.Is(err, netflux.ErrNoSignaling):
+		return wrongBot(e, "-signaling must be ws://HOST:PORT or wss://HOST:PORT, not %q", b.signaling)
+	case errors.Is(err, netflux.ErrListen):
+		return wrongBot(e, "-url must be ws://HOST:PORT or wss://HOST:PORT, perhaps with a path, not %q", b.url)
+	case err != nil:
+		return wrongBot(e, "%v", err)
 	}
-	return d.serve(ctx, e.stdin, l, url)
+	if b.noInput {
+		return d.serve(ctx, nil, l, b.url)
+	}
+	return d.serve(ctx, e.stdin, l, b.url)
 }
 
 // serve runs the bot until the context or the input ends, if there is an input.
@@ -134,11 +185,14 @@ func (d *botDriver) serve(ctx context.Context, in io.Reader, l net.Listener, url
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ended := make(chan struct{})
+	var ended chan struct{} // for ever open without an input
 	if in != nil {
+		ended = make(chan struct{})
+		lines := make(chan request, maxWaiting)
+		go d.read(ctx, in, lines)
 		go func() {
 			defer close(ended)
-			d.read(ctx, in)
+			d.work(ctx, lines, d.do)
 		}()
 	}
 	var err error
@@ -147,36 +201,33 @@ func (d *botDriver) serve(ctx context.Context, in io.Reader, l net.Listener, url
 	case <-ctx.Done():
 	case <-ended:
 	}
+	cancel() // what is being sent
+	if ended != nil {
+		<-ended
+	}
 	leaving, stop := context.WithTimeout(context.Background(), leaveTimeout)
 	defer stop()
-	cancel() // what is being sent
-	err = errors.Join(err, d.bot.Shutdown(leaving))
+	err = errors.Join(err, d.leave(leaving, d.bot.Shutdown, d.bot.Groups()...))
 	h.Close()
 	return err
 }
 
-// read carries out the commands of the input.
-func (d *botDriver) read(ctx context.Context, r io.Reader) {
-	in := bufio.NewReaderSize(r, 64<<10)
-	for ctx.Err() == nil {
-		line, err := readLine(in, maxLine)
-		if err == io.EOF {
-			return
+// read reads the commands. Status is answered at once, all else is left to work.
+func (d *botDriver) read(ctx context.Context, r io.Reader, lines chan<- request) {
+	defer close(lines)
+	d.requests(r, func(req request) bool {
+		if req.Cmd == "status" {
+			o, err := d.do(ctx, req)
+			d.answer(req, o, err)
+			return true
 		}
-		var req request
-		if err == nil && len(bytes.TrimSpace(line)) == 0 {
-			continue
+		select {
+		case lines <- req:
+			return true
+		case <-ctx.Done():
+			return false
 		}
-		if err == nil {
-			err = json.Unmarshal(line, &req)
-		}
-		if err != nil {
-			d.answer(req, nil, fmt.Errorf("malformed line: %w", err))
-			continue
-		}
-		o, err := d.do(ctx, req)
-		d.answer(req, o, err)
-	}
+	})
 }
 
 // do carries out a command.
@@ -200,9 +251,39 @@ func (d *botDriver) do(ctx context.Context, req request) (object, error) {
 	case req.Cmd == "status":
 		return statusOf(g), nil
 	case req.Cmd == "leave":
-		return ok, g.Leave(ctx)
+		return ok, d.leave(ctx, g.Leave, g)
+	case d.echo && req.Cmd == "send":
+		d.expect(g, req, d.distant(g)...)
+	case d.echo:
+		d.expect(g, req, req.To)
 	}
 	return ok, req.send(ctx, g)
+}
+
+// leave has groups left by a function, and returns when that has been written, so that it comes before the answer.
+func (d *botDriver) leave(ctx context.Context, leave func(context.Context) error, groups ...*netflux.Group) error {
+	d.mu.Lock()
+	for _, g := range groups {
+		if _, known := d.ids[g]; !known && g.State() != netflux.Left { // else it has been written
+			d.ids[g] = 0
+		}
+	}
+	d.mu.Unlock()
+	err := leave(ctx)
+	for {
+		d.mu.Lock()
+		waiting := slices.ContainsFunc(groups, func(g *netflux.Group) bool { _, known := d.ids[g]; return known })
+		changed := d.changed
+		d.mu.Unlock()
+		if !waiting || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // group returns the group with an id, nil if there is none.
@@ -223,15 +304,20 @@ func (d *botDriver) event(g *netflux.Group, e netflux.Event) {
 		id = d.ids[g]
 	}
 	d.ids[g] = id
-	if s, ok := e.(netflux.StateChanged); ok && s.State == netflux.Left {
-		delete(d.ids, g)
-	}
 	d.mu.Unlock()
 	if o := eventObject(e); o != nil {
 		o["group"] = id
 		d.emit(o)
 	}
 	switch e := e.(type) {
+	case netflux.StateChanged:
+		if e.State == netflux.Left {
+			d.forget(g)
+		}
+	case netflux.MemberLeft:
+		d.mu.Lock()
+		d.expectNone(g, e.ID)
+		d.mu.Unlock()
 	case netflux.ConnectFailed:
 		d.log.Info("no direct channel", "group", id, "member", e.ID, "reason", e.Err)
 	case netflux.Message:
@@ -241,18 +327,68 @@ func (d *botDriver) event(g *netflux.Group, e netflux.Event) {
 	}
 }
 
+// forget removes what is kept of a group that has been left.
+func (d *botDriver) forget(g *netflux.Group) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.ids, g)
+	d.expectNone(g, 0)
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// expect notes what is about to be sent to members, one by one, and may come back.
+func (d *botDriver) expect(g *netflux.Group, req request, to ...uint32) {
+	kind, data, err := req.content()
+	if err != nil {
+		return
+	}
+	sum := sha256.Sum256(data)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, id := range to {
+		d.echoes[parcel{g, id, kind, sum}]++
+	}
+}
+
+// distant returns the members to which there is no direct channel. What is sent to all is addressed to each of them, and
+// they cannot tell it from a private message (MSH-15).
+func (d *botDriver) distant(g *netflux.Group) []uint32 {
+	direct := append(g.Neighbors(), g.ID())
+	return slices.DeleteFunc(g.Members(), func(id uint32) bool { return slices.Contains(direct, id) })
+}
+
+// expectNone forgets what was to come back of a member, or of all if that is 0. The lock is held.
+func (d *botDriver) expectNone(g *netflux.Group, id uint32) {
+	maps.DeleteFunc(d.echoes, func(p parcel, _ int) bool { return p.group == g && (p.to == id || id == 0) })
+}
+
+// expected reports whether a private message is one that came back.
+func (d *botDriver) expected(g *netflux.Group, m netflux.Message) bool {
+	p := parcel{g, m.From, m.Kind, sha256.Sum256(m.Data)}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.echoes[p]
+	if d.echoes[p]--; n <= 1 {
+		delete(d.echoes, p)
+	}
+	return n > 0
+}
+
 var echo = []byte("echo:")
 
-// answerMessage sends the echo of a message, but of an echo to all, or two bots would go on for ever. It waits until that is
+// answerMessage sends the echo of a message, but not of an echo, or two bots would go on for ever. It waits until that is
 // accepted, so that who sends without end waits, too.
 func (d *botDriver) answerMessage(g *netflux.Group, m netflux.Message) {
 	ctx, cancel := context.WithTimeout(context.Background(), netflux.DefaultSlowTimeout)
 	defer cancel()
+	isEcho := m.Kind == netflux.Text && bytes.HasPrefix(m.Data, echo)
 	var err error
 	switch {
-	case m.Private:
+	case isEcho && (!m.Private || slices.Contains(d.distant(g), m.From)):
+	case m.Private && !d.expected(g, m):
 		err = g.SendTo(ctx, m.From, m.Kind, m.Data)
-	case m.Kind == netflux.Text && !bytes.HasPrefix(m.Data, echo):
+	case !m.Private && m.Kind == netflux.Text:
 		err = g.Send(ctx, m.Kind, slices.Concat(echo, m.Data))
 	}
 	if err != nil {

@@ -29,6 +29,9 @@ makes one that nobody guesses. For example, each in a terminal of its own:
   netflux chat -key chat
 
 conformance/originals/chat.html, with the original library in a browser, takes part by the same key.
+
+Lines that begin with a slash are commands:
+
 `
 
 // A chat is a group and the terminal in front of it.
@@ -37,6 +40,8 @@ type chat struct {
 	made     bool // the key is new
 	group    *netflux.Group
 	left     chan struct{} // closed when that has been told
+
+	invitations sync.WaitGroup
 
 	mu    sync.Mutex // guards the fields below, and the order of what is printed
 	out   io.Writer
@@ -55,7 +60,7 @@ func chatCommand(ctx context.Context, e *env, args []string) error {
 	e.flags.StringVar(&c.url, "signaling", "ws://127.0.0.1:8000", "`URL` of the signaling server, ws:// or wss://")
 	e.flags.BoolVar(&loopback, "loopback", false, "use 127.0.0.1 only, for a group on one machine")
 	iceFlag(e.flags, &servers)
-	if err := e.parse(keyless(args), chatHelp); err != nil {
+	if err := e.parse(keyless(args), chatHelp+chatCommands); err != nil {
 		return err
 	}
 	c.group = netflux.New(netflux.Config{
@@ -100,6 +105,7 @@ func (c *chat) run(ctx context.Context, stdin io.Reader) error {
 	lines := make(chan string)
 	go c.read(ctx, stdin, lines)
 	err := c.talk(ctx, lines, joined)
+	c.invitations.Wait() // they end with ctx
 	stop()
 	if failure, ok := <-joined; ok {
 		err = failure
@@ -164,15 +170,18 @@ func (c *chat) talk(ctx context.Context, lines <-chan string, joined <-chan erro
 			}
 			inside, joined = true, nil
 		case line, ok := <-in:
-			if ok {
-				pending = append(pending, line)
-			} else {
+			switch {
+			case !ok:
 				ended = true
+			case urgent(line):
+				c.enter(ctx, line)
+			default:
+				pending = append(pending, line)
 			}
 		}
 		if inside {
 			for _, line := range pending {
-				c.send(ctx, line)
+				c.enter(ctx, line)
 			}
 			pending = nil
 		}
@@ -182,17 +191,5 @@ func (c *chat) talk(ctx context.Context, lines <-chan string, joined <-chan erro
 		case ended:
 			c.note("what you typed is sent as soon as the group is joined; Ctrl-C gives up")
 		}
-	}
-}
-
-func (c *chat) send(ctx context.Context, line string) {
-	err := c.group.Send(ctx, netflux.Text, []byte(line))
-	switch {
-	case errors.Is(err, netflux.ErrSlow):
-		c.note("%v", err)
-	case err != nil && ctx.Err() == nil:
-		c.note("not sent: %v", err)
-	case err == nil && len(c.group.Members()) < 2:
-		c.note("nobody else is here")
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -50,8 +51,11 @@ func (c *chat) event(e netflux.Event) {
 
 func (c *chat) message(m netflux.Message) {
 	what := ""
-	if m.Private {
+	switch {
+	case m.Private && slices.Contains(c.group.Neighbors(), m.From):
 		what = " (to you alone)"
+	case m.Private: // MSH-15: what is for all arrives like this, too
+		what = " (relayed to you, perhaps to others too)"
 	}
 	text := fmt.Sprintf("(%d bytes)", len(m.Data))
 	if m.Kind == netflux.Text {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -17,14 +16,16 @@ import (
 
 // Limits on the time that the demo takes.
 const (
-	demoTime     = 15 * time.Second // to the moment when all leave
-	demoPatience = 10 * time.Second // until something that was sent has arrived
+	demoTime     = 60 * time.Second // to the moment when all leave
+	demoPatience = 20 * time.Second // until something that was sent has arrived
 )
 
 const demoHelp = `Usage: netflux demo [flags]
 
 Runs a signaling server and several members of a group in this process. They connect to each other
-by WebRTC data channels on 127.0.0.1, talk, and part, and you see how long each step takes.
+by WebRTC data channels on 127.0.0.1, talk, and part, and you see how long each step takes. Two of
+them lose their channel and talk through the others (with 3 members or more). The signaling server
+stops for a while, which nobody minds who is there already.
 
 The exit status is 0 if all that was sent arrived unchanged and exactly once at everybody to whom
 it was sent. Otherwise, and when it is interrupted, it is 1, and a line says what is missing.
@@ -40,7 +41,8 @@ type demo struct {
 	bulk     int                                                  // how many bytes are many
 	meddle   func(to string, m netflux.Message) []netflux.Message // for tests, or nil: what arrives in place of a message
 
-	url, key string
+	server   *demoServer
+	key      string
 	actors   []*actor
 	channels int
 
@@ -57,7 +59,7 @@ type actor struct {
 	out     bool                 // it has left
 	state   netflux.State        // the last that it was told; guarded by demo.mu
 	through uint32               // the first member that it saw; guarded by demo.mu
-	seen    int                  // members that it saw; guarded by demo.mu
+	here    map[uint32]time.Time // when members joined last; guarded by demo.mu
 	gone    map[uint32]time.Time // when members left; guarded by demo.mu
 }
 
@@ -90,18 +92,19 @@ func runDemo(ctx context.Context, e *env, args []string, d *demo) error {
 // play shows all of the demo.
 func (d *demo) play(ctx context.Context, names []string) error {
 	fmt.Fprintf(d.show.w, "A signaling server and %d members in this process, over WebRTC data channels on 127.0.0.1.\n\n", len(names))
-	stopServer, err := d.serve()
-	if err != nil {
+	d.server = &demoServer{config: sigver.Config{Logger: d.logger}}
+	if err := d.server.start(); err != nil {
 		return err
 	}
+	d.show.line("Sigver", "listens on %s", d.server.url())
 	for _, name := range names {
 		d.actors = append(d.actors, d.newActor(name))
 	}
-	err = d.acts(ctx, stopServer)
+	err := d.acts(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	err = errors.Join(err, d.part(), stopServer())
+	err = errors.Join(err, d.part(), d.server.stop())
 	d.mu.Lock()
 	problems := d.ledger.problems()
 	switch {
@@ -117,44 +120,17 @@ func (d *demo) play(ctx context.Context, names []string) error {
 }
 
 // acts are what happens between the start of the signaling server and the end.
-func (d *demo) acts(ctx context.Context, stopServer func() error) error {
-	if err := d.join(ctx); err != nil {
-		return err
+func (d *demo) acts(ctx context.Context) error {
+	acts := []func(context.Context) error{d.join, d.talk, d.relay, d.outage, d.leave}
+	if len(d.actors) < 3 { // nobody can relay
+		acts = []func(context.Context) error{d.join, d.talk, d.outage, d.leave}
 	}
-	if err := d.talk(ctx); err != nil {
-		return err
-	}
-	if err := stopServer(); err != nil {
-		return err
-	}
-	d.show.line("Sigver", "stops; the members need it no more")
-	if err := d.say(ctx, d.actors[1], "We go on without it."); err != nil {
-		return err
-	}
-	return d.leave(ctx)
-}
-
-// serve starts the signaling server and returns what stops it, once.
-func (d *demo) serve() (stop func() error, err error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	server := sigver.New(sigver.Config{Logger: d.logger})
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	d.url = "ws://" + l.Addr().String()
-	d.show.line("Sigver", "listens on %s", d.url)
-	return sync.OnceValue(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		defer cancel()
-		err := server.Shutdown(ctx)
-		<-done
-		if err != nil {
-			return fmt.Errorf("the signaling server does not stop: %w", err)
+	for _, act := range acts {
+		if err := act(ctx); err != nil {
+			return err
 		}
-		return nil
-	}), nil
+	}
+	return nil
 }
 
 // join lets all members join, one after the other.
@@ -189,7 +165,7 @@ func (d *demo) join(ctx context.Context) error {
 
 // allSee reports whether the members so far all see n others. The lock is held.
 func (d *demo) allSee(n int) bool {
-	return !slices.ContainsFunc(d.actors[:n+1], func(a *actor) bool { return a.seen < n })
+	return !slices.ContainsFunc(d.actors[:n+1], func(a *actor) bool { return len(a.here) < n })
 }
 
 // leave lets the last member leave, and shows how fast the others notice.
@@ -242,15 +218,15 @@ func (d *demo) part() error {
 	}
 	d.show.line("All", "have left, in %s", ms(time.Since(began)))
 	told := d.wait(context.Background(), "until all have been told everything", func() bool {
-		return !slices.ContainsFunc(d.actors, func(a *actor) bool { return a.state != netflux.Left })
+		return d.all(netflux.Left)
 	})
 	return errors.Join(all, told)
 }
 
 func (d *demo) newActor(name string) *actor {
-	a := &actor{name: name, state: netflux.Left, gone: make(map[uint32]time.Time)}
+	a := &actor{name: name, state: netflux.Left, here: make(map[uint32]time.Time), gone: make(map[uint32]time.Time)}
 	a.group = netflux.New(netflux.Config{
-		SignalingURL: d.url, Loopback: true, Logger: d.logger.With("who", name), OnEvent: func(e netflux.Event) { d.event(a, e) },
+		SignalingURL: d.server.url(), Loopback: true, Logger: d.logger.With("who", name), OnEvent: func(e netflux.Event) { d.event(a, e) },
 	})
 	return a
 }
@@ -272,9 +248,10 @@ func (d *demo) event(a *actor, e netflux.Event) {
 	case netflux.StateChanged:
 		a.state = e.State
 	case netflux.MemberJoined:
-		if a.seen++; a.seen == 1 {
+		if len(a.here) == 0 {
 			a.through = e.ID
 		}
+		a.here[e.ID] = now
 	case netflux.MemberLeft:
 		a.gone[e.ID] = now
 	}
@@ -293,6 +270,8 @@ func (d *demo) name(id uint32) string {
 func (d *demo) wait(ctx context.Context, what string, ok func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, d.patience, fmt.Errorf("waited %v in vain %s", d.patience, what))
 	defer cancel()
+	poll := time.NewTicker(2 * time.Millisecond) // for what no event tells: a channel to a member that is known
+	defer poll.Stop()
 	for {
 		d.mu.Lock()
 		done, changed := ok(), d.changed
@@ -302,6 +281,7 @@ func (d *demo) wait(ctx context.Context, what string, ok func() bool) error {
 		}
 		select {
 		case <-changed:
+		case <-poll.C:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

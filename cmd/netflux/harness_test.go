@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"runtime"
 	"runtime/pprof"
 	"slices"
@@ -84,7 +85,7 @@ func startSignaling(t *testing.T) string {
 // A running is the command under way.
 type running struct {
 	t    *testing.T
-	in   *io.PipeWriter
+	in   io.WriteCloser
 	stop context.CancelFunc // does what SIGTERM does
 
 	ended  chan struct{}
@@ -113,6 +114,29 @@ func start(t *testing.T, args ...string) *running {
 		r.wait()
 	})
 	return r
+}
+
+// startProcess starts the command as a process of its own, with variables added to its environment.
+func startProcess(t *testing.T, env []string, args ...string) (*running, *exec.Cmd) {
+	t.Helper()
+	r := &running{t: t, changed: make(chan struct{})}
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = slices.Concat(os.Environ(), []string{asCommand + "=1"}, env)
+	cmd.Stdout, cmd.Stderr = r, os.Stderr
+	var err error
+	if r.in, err = cmd.StdinPipe(); err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.in.Close()
+		late := time.AfterFunc(timeout, func() { cmd.Process.Kill() })
+		defer late.Stop()
+		cmd.Wait() // fails if the test has waited
+	})
+	return r, cmd
 }
 
 // Write takes what the command prints.

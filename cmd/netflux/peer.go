@@ -86,6 +86,29 @@ func (w *output) answer(req request, o object, err error) {
 	w.emit(o)
 }
 
+// requests reads commands, and answers lines that are none, until the input has ended or do returns false.
+func (w *output) requests(r io.Reader, do func(request) bool) {
+	in := bufio.NewReaderSize(r, 64<<10)
+	for {
+		line, err := readLine(in, maxLine)
+		if err == io.EOF {
+			return
+		}
+		var req request
+		if err == nil && len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		if err == nil {
+			err = json.Unmarshal(line, &req)
+		}
+		if err != nil {
+			w.answer(req, nil, fmt.Errorf("malformed line: %w", err))
+		} else if !do(req) {
+			return
+		}
+	}
+}
+
 // A driven peer is a group and those who steer it.
 type driven struct {
 	*output
@@ -109,7 +132,7 @@ func peerCommand(ctx context.Context, e *env, args []string) error {
 
 	lines := make(chan request, maxWaiting)
 	go d.read(ctx, e.stdin, lines)
-	d.work(ctx, lines)
+	d.work(ctx, lines, func(ctx context.Context, req request) (object, error) { return object{"event": "ok"}, d.do(ctx, req) })
 	if d.group == nil {
 		return nil
 	}
@@ -127,40 +150,27 @@ func (d *driven) read(ctx context.Context, r io.Reader, lines chan<- request) {
 	var joining context.Context
 	joining, d.stop = context.WithCancel(ctx)
 	defer func() { d.stop() }()
-	in := bufio.NewReaderSize(r, 64<<10)
-	for {
-		line, err := readLine(in, maxLine)
-		if err == io.EOF {
-			return
-		}
-		req := request{joining: joining}
-		if err == nil && len(bytes.TrimSpace(line)) == 0 {
-			continue
-		}
-		if err == nil {
-			err = json.Unmarshal(line, &req)
-		}
-		switch {
-		case err != nil:
-			d.answer(req, nil, fmt.Errorf("malformed line: %w", err))
-			continue
-		case req.Cmd == "status":
+	d.requests(r, func(req request) bool {
+		req.joining = joining
+		switch req.Cmd {
+		case "status":
 			d.answer(req, d.status(), nil)
-			continue
-		case req.Cmd == "leave":
+			return true
+		case "leave":
 			d.stop()
 			joining, d.stop = context.WithCancel(ctx)
 		}
 		select {
 		case lines <- req:
+			return true
 		case <-ctx.Done():
-			return
+			return false
 		}
-	}
+	})
 }
 
-// work carries out commands one after the other.
-func (d *driven) work(ctx context.Context, lines <-chan request) {
+// work carries out commands one after the other, until there are no more or ctx ends.
+func (w *output) work(ctx context.Context, lines <-chan request, do func(context.Context, request) (object, error)) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -169,7 +179,8 @@ func (d *driven) work(ctx context.Context, lines <-chan request) {
 			if !ok {
 				return
 			}
-			d.answer(req, object{"event": "ok"}, d.do(ctx, req))
+			o, err := do(ctx, req)
+			w.answer(req, o, err)
 		}
 	}
 }
@@ -209,21 +220,29 @@ func (d *driven) do(ctx context.Context, req request) error {
 	return req.send(ctx, d.group)
 }
 
-// send carries out a command that sends.
-func (req request) send(ctx context.Context, g *netflux.Group) error {
-	kind, data := netflux.Text, []byte(nil)
+// content returns what a command sends.
+func (req request) content() (netflux.Kind, []byte, error) {
 	switch {
 	case (req.Text == nil) == (req.Base64 == nil):
-		return fmt.Errorf("%s needs \"text\" or \"base64\"", req.Cmd)
+		return 0, nil, fmt.Errorf("%s needs \"text\" or \"base64\"", req.Cmd)
 	case req.Text != nil:
-		data = []byte(*req.Text)
+		return netflux.Text, []byte(*req.Text), nil
 	default:
-		kind, data = netflux.Binary, *req.Base64
+		return netflux.Binary, *req.Base64, nil
 	}
-	if req.Cmd == "send" {
+}
+
+// send carries out a command that sends.
+func (req request) send(ctx context.Context, g *netflux.Group) error {
+	kind, data, err := req.content()
+	switch {
+	case err != nil:
+		return err
+	case req.Cmd == "send":
 		return g.Send(ctx, kind, data)
+	default:
+		return g.SendTo(ctx, req.To, kind, data)
 	}
-	return g.SendTo(ctx, req.To, kind, data)
 }
 
 func (d *driven) join(req request) error {

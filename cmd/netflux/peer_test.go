@@ -4,14 +4,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/meshpair/meshpair/internal/turntest"
 )
@@ -71,10 +69,10 @@ func (r *running) ok(cmd object) {
 }
 
 // startPeers starts peers that join one group, and returns their ids as well.
-func startPeers(t *testing.T, url string, n int) (peers []*running, ids []json.Number) {
+func startPeers(t *testing.T, url string, n int, args ...string) (peers []*running, ids []json.Number) {
 	t.Helper()
 	for range n {
-		p := start(t, "peer")
+		p := start(t, slices.Concat([]string{"peer"}, args)...)
 		p.event(object{"event": "ready"})
 		p.ok(object{"cmd": "join", "signaling": url, "key": "été 100%", "loopback": true})
 		peers = append(peers, p)
@@ -116,7 +114,7 @@ func TestPeerAnswers(t *testing.T) {
 		{`{"cmd":"join","n":7}`, `7`, "no signaling server"},
 		{`{"cmd":"join","signaling":"http://127.0.0.1","n":7}`, `7`, "no signaling server"},
 		{`{"cmd":"join","signaling":"ws://127.0.0.1","key":"","n":7}`, `7`, "a key cannot be used"},
-		{`{"cmd":"drop","member":1,"n":7}`, `7`, "no such member"},
+		{`{"cmd":"drop","member":1,"n":7}`, `7`, "not in a group"},
 		{strings.Repeat("x", maxLine+1), ``, "longer than 16777216 bytes"},
 	} {
 		p.say("", test.line, "  ")
@@ -178,6 +176,75 @@ func TestPeersTalk(t *testing.T) {
 	}
 	if rest := b.rest(); slices.ContainsFunc(rest, func(l string) bool { return strings.Contains(l, `"message"`) }) {
 		t.Errorf("besides %q came", rest)
+	}
+}
+
+// full waits until peers have a channel with each other one.
+func full(peers []*running, ids []json.Number) {
+	for i, p := range peers {
+		p.neighbors(slices.Concat(ids[:i], ids[i+1:]))
+	}
+}
+
+// neighbors waits until a peer has channels with these members and no others.
+func (r *running) neighbors(want []json.Number) {
+	r.t.Helper()
+	less := func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
+	for end := time.Now().Add(timeout); ; time.Sleep(5 * time.Millisecond) {
+		got := r.do(object{"cmd": "status"})["neighbors"].([]any)
+		slices.SortFunc(got, less)
+		want := slices.Clone(want)
+		slices.SortFunc(want, func(a, b json.Number) int { return less(a, b) })
+		if fmt.Sprint(got) == fmt.Sprint(want) {
+			return
+		}
+		if time.Now().After(end) {
+			r.t.Fatalf("neighbors %v, want %v", got, want)
+		}
+	}
+}
+
+// A channel that is dropped is built again; one that is blocked is not, and others pass on what the two send, until that
+// is taken back. (MSH-16, MSH-19, MSH-24)
+func TestPeerDropsAndBlocks(t *testing.T) {
+	peers, ids := startPeers(t, startSignaling(t), 3, "-log", "info")
+	a, b := peers[0], peers[1]
+	full(peers, ids)
+	for _, cmd := range []string{"drop", "block"} {
+		a.ok(object{"cmd": cmd, "member": ids[1]})
+		a.event(object{"event": "leave", "member": ids[1]})
+		b.event(object{"event": "leave", "member": ids[0]})
+		a.event(object{"event": "join", "member": ids[1]})
+		b.event(object{"event": "join", "member": ids[0]})
+		if cmd == "drop" {
+			full(peers, ids)
+		}
+	}
+	for i, p := range peers[:2] {
+		p.ok(object{"cmd": "sendTo", "to": ids[1-i], "text": "private"})
+		p.ok(object{"cmd": "send", "text": "to all"})
+		peers[1-i].event(object{"event": "message", "from": ids[i], "text": "private"})
+		peers[1-i].event(object{"event": "message", "from": ids[i], "text": "to all"})
+		p.neighbors(ids[2:])
+	}
+	b.ok(object{"cmd": "unblock", "member": ids[0]}) // it has blocked nobody
+	a.ok(object{"cmd": "unblock", "member": ids[1]})
+	full(peers, ids)
+	for _, cmd := range []string{"drop", "block"} {
+		for _, id := range []any{7, 0, ids[0]} {
+			if got := a.do(object{"cmd": cmd, "member": id}); got["event"] != "error" {
+				t.Errorf("%s %v: %v", cmd, id, got)
+			}
+		}
+	}
+	log := ""
+	for _, p := range peers {
+		p.in.Close()
+		p.wait()
+		log += p.stderr.String()
+	}
+	if !strings.Contains(log, "no direct channel") { // one of the two asks, and is denied
+		t.Errorf("while it was blocked nobody was kept from building a channel; they logged\n%s", log)
 	}
 }
 
@@ -249,22 +316,10 @@ func TestPeerSIGTERM(t *testing.T) {
 	join := object{"cmd": "join", "signaling": url, "key": "k", "loopback": true}
 	here.ok(join)
 
-	cmd := exec.Command(os.Args[0], "peer")
-	cmd.Env = append(os.Environ(), asCommand+"=1")
-	there := &running{t: t, changed: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = there, os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer cmd.Process.Kill()
+	there, cmd := startProcess(t, nil, "peer")
+	there.event(object{"event": "ready"})
 	b, _ := json.Marshal(join)
-	if _, err := io.WriteString(in, string(b)+"\n"); err != nil {
-		t.Fatal(err)
-	}
+	there.say(string(b))
 	there.event(object{"event": "ok"})
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

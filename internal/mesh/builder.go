@@ -223,14 +223,22 @@ func (c *Core) isBlocked(to address) bool {
 // drop ends a channel with a member as a failing network would.
 func (c *Core) drop(in Drop) error {
 	m := c.members[in.ID]
-	if m == nil || !m.announced {
+	switch {
+	case c.state != StateJoining && c.state != StateJoined:
+		return ErrNotInGroup
+	case in.ID < MinID || in.ID == c.id:
 		return ErrNoMember
-	}
-	if in.Block {
-		c.blocked[m.id] = struct{}{}
-		if a := c.attempts[m.id]; a != nil {
+	case in.Block: // also of one that has just been lost, and will be back
+		c.blocked[in.ID] = struct{}{}
+		if a := c.attempts[in.ID]; a != nil && !a.to.signaling {
 			c.fail(a, ErrBlocked)
 		}
+		m = c.members[in.ID] // unless it has gone with its attempt
+		if m == nil {
+			return nil
+		}
+	case m == nil || !m.announced:
+		return ErrNoMember
 	}
 	if ch := m.ch; ch != nil {
 		m.ch = nil

@@ -94,11 +94,17 @@ func (c *Core) release(ch *channel) {
 	if c.builds[ch.to.id] == ch {
 		delete(c.builds, ch.to.id)
 	}
-	if old := ch.old; old != nil {
-		ch.old = nil
+	c.replaced(ch)
+	c.invitation(ch, ErrGone)
+}
+
+// replaced closes the channel that a channel has replaced.
+func (c *Core) replaced(ch *channel) {
+	old := ch.old
+	ch.old = nil
+	if old != nil && !old.closing { // as it is when leaving
 		c.close(old, false)
 	}
-	c.invitation(ch, ErrGone)
 }
 
 // opened handles a link that can be used now.
@@ -181,10 +187,7 @@ func (c *Core) received(in Received) {
 		c.initialise(ch, in.Data)
 		return
 	}
-	if old := ch.old; old != nil { // CHN-25
-		ch.old = nil
-		c.close(old, false)
-	}
+	c.replaced(ch)               // CHN-25
 	if len(in.Data) > MaxFrame { // CHN-4
 		c.emit(Note{Text: "message ignored: it is too long", ID: ch.member.id})
 		return

@@ -139,6 +139,9 @@ type Core struct {
 	round  *timer
 	gossip *timer // after several have joined
 
+	strayed []uint32 // members whose last channel failed
+	seeking *timer   // until they are asked for another
+
 	buf     []byte     // scratch
 	waiting []*sending // sends without room, in the order of the calls
 	chunkID uint32

@@ -183,28 +183,30 @@ func (c *Core) lose(m *member, err error) {
 	c.notifyDistant()
 	c.rewake()
 	if err != nil && err != ErrSlow {
-		me := c.id
-		c.after(c.jitter(SeekDelay), func() {
-			if c.id == me {
-				c.seek(m.id)
-			}
-		})
+		if len(c.strayed) == 0 {
+			c.seeking = c.after(c.jitter(SeekDelay), c.seek)
+		}
+		c.strayed = append(c.strayed, m.id)
 	}
 	if c.topology == constructed {
 		c.check() // STA-9
 	}
 }
 
-// seek asks a member for a channel whose last one broke, through the others: it may be alive, and has lost this one (MSH-24).
-func (c *Core) seek(id uint32) {
-	if c.state != StateJoining && c.state != StateJoined || c.members[id] != nil || len(c.Neighbors()) == 0 {
-		return
+// seek asks members for a channel whose last one failed, through the others: they may be alive, and have lost this one
+// (MSH-24).
+func (c *Core) seek() {
+	for _, id := range c.strayed {
+		if c.members[id] != nil {
+			continue // it is back
+		}
+		if m := c.add(id); m != nil {
+			m.adjacent = c.Neighbors() // a guess
+			c.reroute()
+			c.connectTo([]uint32{id}, 0, nil)
+		}
 	}
-	if m := c.add(id); m != nil {
-		m.adjacent = c.Neighbors() // a guess
-		c.reroute()
-		c.connectTo([]uint32{id}, 0, nil)
-	}
+	c.strayed = nil
 }
 
 // forget removes a member and all that is held for it (MSH-23).

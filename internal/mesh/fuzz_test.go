@@ -225,12 +225,15 @@ func FuzzEvents(f *testing.F) {
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		d := drive(t)
 		for len(ops) >= 2 {
-			d.event(ops[0]%20, ops[1], ops)
+			d.event(ops[0]%kinds, ops[1], ops)
 			ops = ops[2:]
 		}
 		d.end()
 	})
 }
+
+// kinds is how many kinds of input there are.
+const kinds = 23
 
 // event gives one input, which two bytes make up.
 func (d *driver) event(op, arg byte, rest []byte) {
@@ -242,7 +245,7 @@ func (d *driver) event(op, arg byte, rest []byte) {
 	who := id(uint32(arg & 7))
 	switch op {
 	case 0:
-		d.step(Join{Key: "key"})
+		d.step(Join{Key: "key", Listen: []string{"", "ws://here"}[arg>>3&1]})
 	case 1:
 		if arg < 2 { // not so often
 			d.step(Leave{})
@@ -309,6 +312,38 @@ func (d *driver) event(op, arg byte, rest []byte) {
 		d.step(Received{l, k.message()})
 	case 19:
 		d.step(Local{l, wire.DataChannelBuilder{}})
+	case 20: // a WebSocket
+		call := Call{Kind: uint32(arg & 3), Group: int64(c.groupID), Sender: int64(arg>>4) & 3, Key: "key"}
+		if kind(call.Kind) == internal {
+			call.Sender = int64(who)
+		}
+		call.Kind = min(call.Kind, 2)
+		f := c.Accept
+		if c.State() == StateLeft {
+			f = func(now time.Duration, call Call) (Link, []Output, error) { return c.Invited(now, call, "ws://here") }
+		}
+		l, outs, err := f(d.now, call)
+		if err == nil {
+			d.links = append(d.links, l)
+		}
+		d.do(outs)
+		d.check()
+	case 21:
+		if arg&0x60 != 0 { // not so often
+			return
+		}
+		d.token++
+		d.open[d.token] = true
+		d.step(Drop{d.token, who, arg&8 != 0})
+		if arg&16 != 0 {
+			d.step(Unblock{who})
+		}
+	case 22:
+		if l != 0 && arg&7 == 0 {
+			d.links = remove(d.links, l)
+			delete(d.ready, l)
+			d.step(Closed{l, errMembers})
+		}
 	}
 }
 
@@ -345,13 +380,13 @@ func (d *driver) building(what byte, who uint32) wire.Message {
 func TestFuzzReachesWhatItShould(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	joined, neighbors, waiting, partials, states := 0, 0, 0, 0, map[string]int{}
-	for range 100 {
+	for range 300 {
 		d := drive(t)
 		d.event(0, 0, nil)
 		d.event(2, 0, nil)
 		d.event(6, 1, nil)
 		for range 300 {
-			d.event(byte(r.IntN(20)), byte(r.Uint32()), []byte{byte(r.Uint32())})
+			d.event(byte(r.IntN(kinds)), byte(r.Uint32()), []byte{byte(r.Uint32())})
 			joined = max(joined, len(d.known))
 			neighbors = max(neighbors, len(d.core.Neighbors()))
 			waiting = max(waiting, len(d.core.waiting))

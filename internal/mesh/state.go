@@ -251,5 +251,6 @@ func (c *Core) stopTimers() {
 	c.beat.stop()
 	c.round.stop()
 	c.gossip.stop()
-	c.beat, c.round = nil, nil
+	c.seeking.stop()
+	c.beat, c.round, c.strayed = nil, nil, nil
 }

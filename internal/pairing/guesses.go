@@ -34,7 +34,7 @@ func (l Limits) Delay(wrong int) time.Duration {
 }
 
 // Guesses counts attempts. Each counts as wrong from its beginning, so that many at once do not pass together, and one
-// that was right is taken back. It is not safe for concurrent use.
+// that was right is taken back (PSX-43). It is not safe for concurrent use.
 type Guesses struct {
 	Limits  Limits
 	byAddr  map[string]*Guesser

@@ -33,6 +33,9 @@ type DialConfig struct {
 	// TLS is used for wss URLs; by default the system's roots verify the server. NextProtos is overwritten, as a
 	// WebSocket needs HTTP/1.1, and an empty ServerName is filled in.
 	TLS *tls.Config
+
+	// Connect opens what the WebSocket goes over, to an address HOST:PORT; by default TCP.
+	Connect func(ctx context.Context, addr string) (net.Conn, error)
 }
 
 // Dial opens a connection to a ws or wss URL. The context bounds it up to the end of the opening handshake, and has no
@@ -45,7 +48,7 @@ func Dial(ctx context.Context, rawURL string, cfg DialConfig) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := connect(ctx, config.Location, cfg.TLS)
+	conn, err := cfg.connect(ctx, config.Location)
 	if err != nil {
 		return nil, fmt.Errorf("ws: dial: %w", err)
 	}
@@ -165,17 +168,20 @@ func defaultPort(scheme string) string {
 }
 
 // connect opens TCP, and TLS if the scheme is wss.
-func connect(ctx context.Context, u *url.URL, config *tls.Config) (net.Conn, error) {
+func (cfg DialConfig) connect(ctx context.Context, u *url.URL) (net.Conn, error) {
 	port := u.Port()
 	if port == "" {
 		port = defaultPort(u.Scheme)
 	}
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	dial := cfg.Connect
+	if dial == nil {
+		dial = dialTCP
+	}
+	conn, err := dial(ctx, net.JoinHostPort(u.Hostname(), port))
 	if err != nil || u.Scheme != "wss" {
 		return conn, err
 	}
-	config = config.Clone()
+	config := cfg.TLS.Clone()
 	if config == nil {
 		config = &tls.Config{}
 	}
@@ -189,6 +195,11 @@ func connect(ctx context.Context, u *url.URL, config *tls.Config) (net.Conn, err
 		return nil, err
 	}
 	return secured, nil
+}
+
+func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "tcp", addr)
 }
 
 // open does the opening handshake. After an error the connection is useless, and the caller closes it.

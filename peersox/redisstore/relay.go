@@ -157,6 +157,11 @@ func (n *node) Send(ctx context.Context, to peersox.Address, p peersox.Packet) e
 }
 
 func (n *node) Alive(ctx context.Context, id string) (bool, error) {
+	channel := n.s.key("node", id)
+	listening, err := n.s.client.PubSubNumSub(ctx, channel).Result()
+	if err != nil || listening[channel] == 0 { // a killed process listens no more, long before its lease ends
+		return false, err
+	}
 	leases, err := n.s.client.Exists(ctx, n.s.key("lease", id)).Result()
 	return leases == 1, err
 }
