@@ -7,14 +7,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // demoWith runs a small demo, in which something happens to what arrives.
 func demoWith(meddle func([]byte) [][]byte) (string, error) {
 	var out bytes.Buffer
 	e := &env{stdin: strings.NewReader(""), stdout: &out, stderr: &out, flags: flag.NewFlagSet("peersox demo", flag.ContinueOnError)}
-	err := runDemo(context.Background(), e, nil, &demo{patience: 500 * time.Millisecond, rounds: 20, bulk: 1 << 20, meddle: meddle})
+	err := runDemo(context.Background(), e, nil, &demo{patience: timeout, rounds: 20, bulk: 1 << 20, meddle: meddle})
 	return out.String(), err
 }
 
@@ -34,14 +33,19 @@ func TestDemo(t *testing.T) {
 // A demo that loses, changes or doubles a message says so.
 func TestDemoFails(t *testing.T) {
 	for name, meddle := range map[string]func([]byte) [][]byte{
-		"lost":    func(m []byte) [][]byte { return nil },
-		"changed": func(m []byte) [][]byte { return [][]byte{append(m, 0)} },
-		"doubled": func(m []byte) [][]byte { return [][]byte{m, m} },
+		"lost":               func(m []byte) [][]byte { return nil },
+		"changed":            func(m []byte) [][]byte { return [][]byte{append(m, 0)} },
+		"doubled":            func(m []byte) [][]byte { return [][]byte{m, m} },
+		"doubled at the end": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var n atomic.Int32 // Ada and Ben hear at the same time
 			out, err := demoWith(func(m []byte) [][]byte {
-				if n.Add(1) == 100 { // one of the 200 at the end
+				if meddle == nil {
+					if string(m) == lastWords {
+						return [][]byte{m, m}
+					}
+				} else if n.Add(1) == 100 { // one of the 200 at the end
 					return meddle(m)
 				}
 				return [][]byte{m}
