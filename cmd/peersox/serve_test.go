@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -193,7 +194,8 @@ func TestProcesses(t *testing.T) {
 			t.Fatalf("%q, %q; want %q", got, back, text)
 		}
 	}
-	const count, size = 200, 100_000 // more than a window and the sockets hold
+	const count, size = 250, 100_000 // more than a window and the sockets hold
+	var sent atomic.Int32
 	go func() {
 		data := make([]byte, size)
 		for i := range count {
@@ -201,8 +203,19 @@ func TestProcesses(t *testing.T) {
 			if a.Write(ws.Binary, data) != nil {
 				return
 			}
+			sent.Add(1)
 		}
 	}()
+	for last, end := int32(-1), time.Now().Add(patience); last <= 0 || sent.Load() != last; {
+		last = sent.Load()
+		time.Sleep(100 * time.Millisecond) // it is stuck when nothing more goes for a while
+		if time.Now().After(end) {
+			break
+		}
+	}
+	if n := sent.Load(); n > count*3/4 {
+		t.Errorf("%d of %d messages were taken of a sender whose peer reads nothing", n, count)
+	}
 	for i := range count {
 		kind, data, err := b.Read()
 		if err != nil || kind != ws.Binary || len(data) != size || data[0] != byte(i) {
