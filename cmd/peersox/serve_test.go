@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -193,7 +194,8 @@ func TestProcesses(t *testing.T) {
 			t.Fatalf("%q, %q; want %q", got, back, text)
 		}
 	}
-	const count, size = 200, 100_000 // more than a window and the sockets hold
+	const count, size = 250, 100_000 // more than a window and the sockets hold
+	var sent atomic.Int32
 	go func() {
 		data := make([]byte, size)
 		for i := range count {
@@ -201,8 +203,19 @@ func TestProcesses(t *testing.T) {
 			if a.Write(ws.Binary, data) != nil {
 				return
 			}
+			sent.Add(1)
 		}
 	}()
+	for last, end := int32(-1), time.Now().Add(patience); last <= 0 || sent.Load() != last; {
+		last = sent.Load()
+		time.Sleep(100 * time.Millisecond) // it is stuck when nothing more goes for a while
+		if time.Now().After(end) {
+			break
+		}
+	}
+	if n := sent.Load(); n > count*3/4 {
+		t.Errorf("%d of %d messages were taken of a sender whose peer reads nothing", n, count)
+	}
 	for i := range count {
 		kind, data, err := b.Read()
 		if err != nil || kind != ws.Binary || len(data) != size || data[0] != byte(i) {
@@ -222,13 +235,15 @@ func TestKilledProcess(t *testing.T) {
 	url, _ := redistest.Start(t)
 	one := startServe(t, "-redis", url)
 	two := startServe(t, "-redis", url)
-	var p, q, other peersox.Pairing
+	var p, q, both, other peersox.Pairing
+	one.get("/api/code/get", &both)
 	one.get("/api/code/get", &p)
 	one.get("/api/code/get", &q)
 	one.get("/api/code/get", &other)
 	_, b := couple(t, one, one, two, p)
 	alone, _ := join(t, one, one, q)
 	defer alone.Abort()
+	couple(t, one, one, one, both)
 	c, d := couple(t, two, two, two, other)
 	begin := time.Now()
 	one.kill()
@@ -244,6 +259,19 @@ func TestKilledProcess(t *testing.T) {
 	three := startServe(t, "-redis", url)
 	couple(t, two, two, three, p)
 	couple(t, two, two, three, q) // the one that waited at the killed process is not in the way
+	// Two that were both there keep their seats as long as the lease of their process lasts.
+	for {
+		first, answer := join(t, two, two, both)
+		first.Abort()
+		if answer == "HANDSHAKE_SUCCESS" {
+			break
+		}
+		if since := time.Since(begin); since > 15*time.Second {
+			t.Fatalf("the seats are taken still after %v", since)
+		}
+		time.Sleep(100 * time.Millisecond) // the pace of a client
+	}
+	t.Logf("both seats were free after %v", time.Since(begin))
 }
 
 // SIGTERM ends the process cleanly, with status 0, and says so to its clients: PSX-35.
@@ -269,10 +297,14 @@ func TestRedisEnds(t *testing.T) {
 	var p peersox.Pairing
 	s.get("/api/code/get", &p)
 	u, _ := join(t, s, s, p)
+	begin := time.Now()
 	stop()
 	var end *ws.CloseError
 	if _, _, err := u.Read(); !errors.As(err, &end) || end.Code != 1013 {
 		t.Errorf("%v, want close code 1013", err)
+	}
+	if since := time.Since(begin); since > 8*time.Second { // the lease would end after 10 s
+		t.Errorf("closed after %v", since)
 	}
 	resp, err := http.Get(s.url + "/api/code/get")
 	if err != nil {
