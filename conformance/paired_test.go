@@ -1,15 +1,12 @@
 package conformance
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/meshpair/meshpair/conformance/driver"
@@ -24,51 +21,6 @@ var peersoxBinary = sync.OnceValues(func() (string, error) {
 	}
 	return path, err
 })
-
-// startPeersox starts our PeerSox server.
-func startPeersox(t testing.TB) string {
-	t.Helper()
-	path, err := peersoxBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return startPairing(t, exec.Command(path, "serve", "-host", "127.0.0.1", "-port", "0"))
-}
-
-// startOriginalPeersox starts the server of npm peersox.
-func startOriginalPeersox(t testing.TB) string {
-	t.Helper()
-	cmd := exec.Command("node", "peersox-server.mjs")
-	cmd.Dir = need.Originals(t)
-	return startPairing(t, cmd)
-}
-
-// startPairing starts a server that prints where it listens, and ends with the test.
-func startPairing(t testing.TB, cmd *exec.Cmd) string {
-	t.Helper()
-	if testing.Verbose() {
-		cmd.Stderr = os.Stderr
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s: %v", cmd, err)
-		}
-	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	url, ok := strings.CutPrefix(strings.TrimSpace(line), "listening on ")
-	if err != nil || !ok {
-		t.Fatalf("%s does not start: %v %q", cmd, err, line)
-	}
-	return url
-}
 
 // startClients starts n PeerSox clients of this implementation.
 func startClients(t testing.TB, n int) []*driver.Peer {
@@ -108,7 +60,7 @@ func TestPairedClients(t *testing.T) {
 	for _, server := range []struct {
 		name  string
 		start func(testing.TB) string
-	}{{"our server", startPeersox}, {"npm peersox", startOriginalPeersox}} {
+	}{{"our server", startPeerSox}, {"npm peersox", startOriginalPeerSox}} {
 		url := server.start(t)
 		for _, pair := range []struct {
 			name          string
@@ -224,7 +176,8 @@ func expectEvent(t *testing.T, p *driver.Peer, name string) driver.Event {
 
 // TestPeerSoxSilence lets the original fall silent: our client notices (PSX-63).
 func TestPeerSoxSilence(t *testing.T) {
-	url := startOriginalPeersox(t)
+	t.Parallel() // it waits for the original's timer
+	url := startOriginalPeerSox(t)
 	p := startClients(t, 1)[0]
 	page := startClientPages(t, 1)[0]
 	do(t, p, driver.Command{"cmd": "init", "url": url, "loopback": true, "peerTimeout": 0.5})

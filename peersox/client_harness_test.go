@@ -117,8 +117,8 @@ func (f *fake) serve(c *ws.Conn, _ *http.Request) {
 	if _, _, err := c.Read(); err != nil { // the registration
 		return
 	}
-	c.Write(ws.Text, []byte("HANDSHAKE_SUCCESS"))
 	f.mu.Lock()
+	c.Write(ws.Text, []byte("HANDSHAKE_SUCCESS")) // who gets this first is the first
 	if o := f.waiting; o != nil {
 		f.waiting = nil
 		f.peers[c], f.peers[o] = o, c

@@ -17,6 +17,9 @@ import (
 // user's limit: a frame of ours has to fit, and the server's own messages.
 const minSocketMessage = 256 << 10
 
+// goodbyeTime is how long the server may take to answer a close frame.
+const goodbyeTime = 2 * time.Second
+
 // A link is a connection of a client to the server and to its peer: the shell of a session.
 type link struct {
 	c       *Client
@@ -99,7 +102,7 @@ func (l *link) dial(url string) (*ws.Conn, error) {
 		return nil, err
 	}
 	conn, err := ws.Dial(l.ctx, url, ws.DialConfig{
-		Config:       ws.Config{MaxMessage: max(l.c.cfg.MaxMessageSize, minSocketMessage), CloseTimeout: l.c.cfg.CloseTimeout},
+		Config:       ws.Config{MaxMessage: max(l.c.cfg.MaxMessageSize, minSocketMessage), CloseTimeout: goodbyeTime},
 		Subprotocols: []string{token}, Origin: l.c.cfg.Origin, TLS: l.c.cfg.TLS,
 	})
 	if err != nil {

@@ -24,6 +24,8 @@ const (
 	demoPatience = 10 * time.Second // until something that was sent has arrived
 )
 
+const lastWords = "We go on without it."
+
 const demoHelp = `Usage: peersox demo [flags]
 
 Runs a pairing server and two clients in this process. They meet by a code, talk by way of the
@@ -100,7 +102,7 @@ func (d *demo) play(ctx context.Context) (err error) {
 		return err
 	}
 	d.show.line("Server", "stops; the two need it no more")
-	return d.say(ctx, d.ben, d.ada, "We go on without it.")
+	return d.say(ctx, d.ben, d.ada, lastWords)
 }
 
 // serve starts the server and returns what stops it, once.
