@@ -136,6 +136,9 @@ func (d *duo) ours(socket bool) error {
 			return err
 		}
 	}
+	for len(x.Members()) < 2 { // it may hear of the other a moment later
+		time.Sleep(time.Millisecond)
+	}
 	to := y.ID()
 	d.send = func(b []byte) error { return x.SendTo(ctx, to, netflux.Binary, b) }
 	return nil

@@ -17,7 +17,6 @@ type remoteMate struct {
 	c      *client
 	to     Address
 	window int
-	buf    []byte // of the reading goroutine's message, as packets outlive it
 
 	sent     uint64 // messages; owned by the reading goroutine
 	received uint64 // messages; owned by deliver

@@ -26,7 +26,8 @@ type member struct {
 	missed    int           // heartbeats of a distant member
 	retryAt   time.Duration // it is not asked for a channel before
 
-	queue    []item // messages to be sent to it
+	delivery
+	queue    []item // messages to be sent to it, or that have not been acknowledged
 	queued   int    // what they cost
 	progress time.Duration
 	claimed  bool // by a send that waits, during admit
@@ -51,7 +52,7 @@ func (c *Core) add(id uint32) *member {
 	if len(c.order)+1 >= c.cfg.MaxMembers || id < MinID || id == c.id {
 		return nil
 	}
-	m := &member{id: id}
+	m := &member{id: id, delivery: delivery{session: c.newSession()}}
 	c.members[id] = m
 	c.order = append(c.order, m)
 	c.reroute()
@@ -134,6 +135,7 @@ func (c *Core) adopt(ch *channel, id uint32) {
 	ch.timer.stop()
 	old := m.ch
 	m.ch, ch.member = ch, m
+	ch.heard = c.now
 	c.reroute()
 	m.adjacent, m.via, m.missed, m.retryAt = nil, nil, 0, 0
 	switch {
@@ -144,6 +146,8 @@ func (c *Core) adopt(ch *channel, id uint32) {
 		ch.old = old // CHN-25
 	}
 	c.invitation(ch, nil)
+	c.greet(m)
+	c.rewind(m)
 	c.startTimers()
 	c.notifyDistant()
 	c.announce(m)
@@ -168,6 +172,10 @@ func (c *Core) lose(m *member, err error) {
 	if len(c.Neighbors()) == 0 {
 		c.wave = nil // what ends with this member does not complete a mesh
 	}
+	if len(c.Neighbors()) > 0 && m.keeps() && !m.bye && err != ErrSlow && c.state != StateLeaving {
+		c.strand(m, err)
+		return
+	}
 	c.forget(m, err)
 	if c.state == StateLeaving {
 		return
@@ -183,24 +191,33 @@ func (c *Core) lose(m *member, err error) {
 	c.notifyDistant()
 	c.rewake()
 	if err != nil && err != ErrSlow {
-		if len(c.strayed) == 0 {
-			c.seeking = c.after(c.jitter(SeekDelay), c.seek)
-		}
-		c.strayed = append(c.strayed, m.id)
+		c.seekSoon(m.id)
 	}
 	if c.topology == constructed {
 		c.check() // STA-9
 	}
 }
 
+// seekSoon has a member asked for a channel.
+func (c *Core) seekSoon(id uint32) {
+	if len(c.strayed) == 0 {
+		c.seeking = c.after(c.jitter(SeekDelay), c.seek)
+	}
+	c.strayed = append(c.strayed, id)
+}
+
 // seek asks members for a channel whose last one failed, through the others: they may be alive, and have lost this one
 // (MSH-24).
 func (c *Core) seek() {
 	for _, id := range c.strayed {
-		if c.members[id] != nil {
-			continue // it is back
+		m := c.members[id]
+		if m != nil {
+			if m.ch == nil {
+				c.connectTo([]uint32{id}, 0, nil)
+			}
+			continue
 		}
-		if m := c.add(id); m != nil {
+		if m = c.add(id); m != nil {
 			m.adjacent = c.Neighbors() // a guess
 			c.reroute()
 			c.connectTo([]uint32{id}, 0, nil)
@@ -216,6 +233,8 @@ func (c *Core) forget(m *member, err error) {
 	c.reroute()
 	c.partial -= m.partial // MSG-12
 	m.partials, m.oldest, m.partial, m.queue, m.queued = nil, list.List{}, 0, nil, 0
+	c.dropEarly(m)
+	m.repeat.stop()
 	if a := c.attempts[m.id]; a != nil {
 		c.fail(a, ErrGone)
 	}
@@ -242,6 +261,9 @@ func (c *Core) hearOf(id uint32, adjacent []uint32) bool {
 	}
 	m.adjacent = adjacent
 	c.reroute()
+	if !m.announced {
+		c.greet(m)
+	}
 	c.announce(m)
 	c.rewake()
 	return true
@@ -311,6 +333,10 @@ func (c *Core) handle(ch *channel, m *wire.Message) {
 		if from != nil && from.announced { // MSG-14
 			c.user(from, m.RecipientID != 0, m.Content)
 		}
+	case wire.ServiceDelivery:
+		if from != nil {
+			c.deliveryMessage(from, m.Content)
+		}
 	case wire.ServiceChannelBuilder, wire.ServiceDataChannelBuilder:
 		if m.SenderID >= MinID && m.SenderID != c.id {
 			c.service(address{id: m.SenderID, me: c.id, via: ch.link}, m.ServiceID, m.Content)
@@ -362,6 +388,9 @@ func (c *Core) startTimers() {
 	}
 	if c.round == nil {
 		c.round = c.after(MembersInterval, c.membersRound)
+	}
+	if c.probing == nil && !c.cfg.Original {
+		c.probing = c.after(ProbeInterval, c.probe)
 	}
 }
 

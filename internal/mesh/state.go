@@ -1,6 +1,10 @@
 package mesh
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/meshpair/meshpair/internal/wire"
+)
 
 // A State is the state of a group as its member sees it (STA-1).
 type State int
@@ -198,6 +202,11 @@ func (c *Core) leave(err error) {
 func (c *Core) leaveMembers() {
 	c.sig.goodbye.stop()
 	c.departing = true
+	for _, m := range c.order { // EXT-10
+		if m.keeps() {
+			c.say(m, &wire.Delivery{Kind: wire.DeliveryBye})
+		}
+	}
 	for _, ch := range c.byLink() {
 		switch {
 		case ch.closing: // with its attempt
@@ -252,5 +261,6 @@ func (c *Core) stopTimers() {
 	c.round.stop()
 	c.gossip.stop()
 	c.seeking.stop()
-	c.beat, c.round, c.strayed = nil, nil, nil
+	c.probing.stop()
+	c.beat, c.round, c.probing, c.strayed = nil, nil, nil, nil
 }
