@@ -330,6 +330,7 @@ func (c *Core) ended(in Ended) {
 	}
 }
 
+// broken ends the session with a peer that breaks the protocol (PSX-79).
 func (c *Core) broken(format string, args ...any) {
 	c.fail(fmt.Errorf("%w: "+format, append([]any{ErrProtocol}, args...)...))
 }

@@ -352,7 +352,7 @@ func TestBadHello(t *testing.T) { // PSX-70
 	}
 }
 
-func TestFrames(t *testing.T) { // PSX-72 to PSX-74
+func TestFrames(t *testing.T) { // PSX-72, PSX-73, PSX-74
 	tb := greet(t, Config{NoUpgrade: true}, true)
 	long := strings.Repeat("x", MaxPayload)
 	tb.send(1, "")
