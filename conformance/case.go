@@ -12,6 +12,10 @@
 //
 //	go test github.com/meshpair/meshpair/conformance -run 'TestPeerSox$' -peersox http://HOST:PORT
 //
+// on another PeerSox client, by a driver for it (SPEC.md, appendix):
+//
+//	go test github.com/meshpair/meshpair/conformance -run TestPairPeer -pairpeer COMMAND
+//
 // and on another member of groups, by a driver for it (SPEC.md, appendix):
 //
 //	go test github.com/meshpair/meshpair/conformance -run TestPeer -peer COMMAND

@@ -174,8 +174,8 @@ func expectEvent(t *testing.T, p *driver.Peer, name string) driver.Event {
 	return e
 }
 
-// TestPeerSoxSilence lets the original fall silent: our client notices (PSX-63).
-func TestPeerSoxSilence(t *testing.T) {
+// TestPairedSilence lets the original fall silent: our client notices (PSX-63).
+func TestPairedSilence(t *testing.T) {
 	t.Parallel() // it waits for the original's timer
 	url := startOriginalPeerSox(t)
 	p := startClients(t, 1)[0]

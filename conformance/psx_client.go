@@ -336,6 +336,16 @@ var psxClient = []*Case{
 		began := time.Now()
 		d.event("peerTimeout", began.Add(40*time.Second))
 		d.expect(time.Since(began) > 28*time.Second, "peerTimeout", "after 30 s", time.Since(began))
+		for {
+			f, err := d.socket.fromClient(deadline())
+			if err == nil && f.op != opClose {
+				continue // a PING
+			}
+			d.expect(err == nil, "after peerTimeout", "a close frame", describe(f, err))
+			d.socket.writeFrame(frame{fin: true, op: opClose, payload: f.payload})
+			d.socket.drop()
+			break
+		}
 		d.event("connectionClosed", deadline())
 	})},
 	{"PSX-64/unknown", []string{"PSX-64"}, Must, "unknown messages of the protocol are ignored", false, inDuet(func(d *duet) {
@@ -373,6 +383,7 @@ var psxClient = []*Case{
 		d.wantFromClient(opText, "one")
 		d.do(driver.Command{"cmd": "send", "base64": "AAE="})
 		d.wantFromClient(opBinary, "\x00\x01")
+		time.Sleep(1200 * time.Millisecond) // an original takes no earlier offer: PSX-65/early
 		dc, in := d.upgrade(false)
 		d.event("upgraded", deadline())
 		d.do(driver.Command{"cmd": "send", "text": "two"})

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/meshpair/meshpair/internal/need"
 )
 
 var pairPeerCommand = flag.String("pairpeer", "", "`command` that runs a driver of a PeerSox client to test instead of this implementation")
@@ -29,4 +31,35 @@ func TestPairPeer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOriginalPairPeer runs the client cases on pages with npm peersox 0.3.0: what they fail is a deviation that SPEC.md
+// names.
+func TestOriginalPairPeer(t *testing.T) {
+	t.Parallel()
+	fails := expectations(t, "peersox-client-0.3.0.json")
+	dir := need.Originals(t)
+	need.Chromium(t)
+	endpoint := startBrowser(t, dir)
+	target := Target{Peers: pool(t, 4, func() *exec.Cmd {
+		cmd := exec.Command("node", "peersox-page.mjs", endpoint)
+		cmd.Dir = dir
+		return cmd
+	})}
+	t.Run("cases", func(t *testing.T) {
+		for _, c := range PairCases() {
+			deviation, expected := fails[c.ID]
+			t.Run(c.ID, func(t *testing.T) {
+				t.Parallel()
+				switch r := c.Run(target); {
+				case r.Failure != nil && !expected:
+					t.Error(r)
+				case r.Failure == nil && expected:
+					t.Errorf("%s passes: take %s out of originals/peersox-client-0.3.0.json", c.ID, deviation)
+				case expected:
+					t.Logf("fails as %s says: %v", deviation, r.Failure)
+				}
+			})
+		}
+	})
 }
