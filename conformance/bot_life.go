@@ -46,9 +46,9 @@ var botLife = []*Case{
 		Sentence: "A bot whose members agree to a channel and do not open one gives up after 14 s.",
 		run: onBot(func(s *stage) {
 			m := s.invite(member(1), member(2))
+			begin := time.Now()
 			s.asksMember(m, member(2))
 			s.livesApart(m, member(2))
-			begin := time.Now()
 			s.checks(within(14*time.Second), member(1), member(2))
 			s.between("the end of the attempt", time.Since(begin), 14*time.Second, 14*time.Second)
 		}),

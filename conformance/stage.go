@@ -350,6 +350,6 @@ func within(d time.Duration) time.Time { return time.Now().Add(d + 3*time.Second
 // between expects that the time since begin is in a range, with some for a busy
 // machine.
 func (s *stage) between(what string, since time.Duration, least, most time.Duration) {
-	s.expect(since > least-300*time.Millisecond && since < most+2*time.Second, what,
+	s.expect(since > least-time.Second && since < most+3*time.Second, what,
 		fmt.Sprintf("after %v to %v", least, most), since)
 }

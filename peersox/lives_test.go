@@ -3,6 +3,7 @@ package peersox_test
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,7 +18,7 @@ import (
 // after its validation.
 func TestLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := peersox.NewServer(peersox.ServerConfig{})
+		s := peersox.NewServer(peersox.ServerConfig{Logger: slog.New(slog.DiscardHandler)})
 		defer s.Shutdown(t.Context())
 		pairing := func() (p peersox.Pairing) {
 			if err := json.Unmarshal([]byte(ask(s, "GET", "/api/code/get", "")), &p); err != nil {
@@ -60,7 +61,7 @@ func TestLives(t *testing.T) {
 // PSX-2: a token lives for 10 s.
 func TestTokenLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := peersox.NewServer(peersox.ServerConfig{})
+		s := peersox.NewServer(peersox.ServerConfig{Logger: slog.New(slog.DiscardHandler)})
 		defer s.Shutdown(t.Context())
 		for after, want := range map[time.Duration]int{
 			10*time.Second - time.Millisecond: http.StatusInternalServerError, // a recorder cannot be taken over: it got that far
@@ -86,7 +87,7 @@ func TestTokenLife(t *testing.T) {
 // PSX-40: how long a guesser waits, and that it is forgotten.
 func TestGuessWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := peersox.NewServer(peersox.ServerConfig{})
+		s := peersox.NewServer(peersox.ServerConfig{Logger: slog.New(slog.DiscardHandler)})
 		defer s.Shutdown(t.Context())
 		guess := func() (int, string) {
 			r := httptest.NewRequest("POST", "/api/code/validate", strings.NewReader(`{"code":"000000"}`))

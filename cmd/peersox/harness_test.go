@@ -23,6 +23,9 @@ import (
 const timeout = 20 * time.Second
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
 	before := runtime.NumGoroutine()
 	status := m.Run()
 	for end := time.Now().Add(timeout); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {

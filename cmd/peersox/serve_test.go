@@ -11,9 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -27,18 +25,8 @@ import (
 // patience is how long something that is due may take.
 const patience = 20 * time.Second
 
-// program builds the command, once.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "peersox")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "peersox")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return path, nil
-})
+// asCommand is an environment variable that makes the test binary the command (TestMain).
+const asCommand = "PEERSOX_TEST_AS_COMMAND"
 
 // A process is a running `peersox serve`.
 type process struct {
@@ -50,12 +38,9 @@ type process struct {
 
 func startServe(t *testing.T, args ...string) *process {
 	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := &process{t: t, log: new(bytes.Buffer)}
-	p.cmd = exec.Command(path, append([]string{"serve", "-host", "127.0.0.1", "-port", "0"}, args...)...)
+	p.cmd = exec.Command(os.Args[0], append([]string{"serve", "-host", "127.0.0.1", "-port", "0"}, args...)...)
+	p.cmd.Env = append(os.Environ(), asCommand+"=1")
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {

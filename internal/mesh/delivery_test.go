@@ -160,6 +160,22 @@ func TestDelay(t *testing.T) {
 	}
 }
 
+// TestLeaveSendsAll has a member leave that has more to send than may be on its way: STA-17, EXT-7.
+func TestLeaveSendsAll(t *testing.T) {
+	s := newSim(t, 4)
+	nodes := s.group(3, Config{Window: 100_000})
+	s.run(time.Second)
+	nodes[0].send(0, make([]byte, 1<<20))
+	nodes[0].step(Leave{})
+	s.until(5*time.Second, "it has left", func() bool { return nodes[0].core.State() == StateLeft })
+	s.run(time.Second)
+	for _, n := range nodes[1:] {
+		if len(n.got) != 1 || len(n.got[0].Data) != 1<<20 {
+			t.Errorf("%s got %d messages", n.name, len(n.got))
+		}
+	}
+}
+
 // TestDeath: who dies is gone for all within the time of the heartbeats, and a leave shows at once.
 func TestDeath(t *testing.T) {
 	for _, silent := range []bool{false, true} {

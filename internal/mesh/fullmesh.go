@@ -325,7 +325,7 @@ func (c *Core) handle(ch *channel, m *wire.Message) {
 	if from != nil && from.ch == nil {
 		from.via = ch
 	}
-	if c.state == StateLeaving && m.ServiceID != wire.ServiceUserMessage {
+	if c.state == StateLeaving && m.ServiceID != wire.ServiceUserMessage && m.ServiceID != wire.ServiceDelivery {
 		return // STA-17: nothing is begun any more
 	}
 	switch m.ServiceID {

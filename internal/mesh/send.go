@@ -192,6 +192,16 @@ func (c *Core) rewake() {
 	}
 }
 
+// unsent reports whether something is still to be sent on a channel, when what is on its way has been acknowledged.
+func (c *Core) unsent(ch *channel) bool {
+	for _, m := range c.order {
+		if m.at < len(m.queue) && c.route(m.id) == ch {
+			return true
+		}
+	}
+	return false
+}
+
 // hasWork reports whether anything waits to be sent on a channel.
 func (c *Core) hasWork(ch *channel) bool { return len(ch.out) > 0 || c.pick(ch) != nil }
 
@@ -243,7 +253,7 @@ func (c *Core) pull(ch *channel) []byte {
 		return c.frame(ch, m)
 	}
 	ch.ready = false
-	if c.departing && ch.member != nil && !ch.closing {
+	if c.departing && ch.member != nil && !ch.closing && !c.unsent(ch) {
 		c.close(ch, false) // STA-17
 	}
 	return nil

@@ -212,7 +212,7 @@ func (c *Core) leaveMembers() {
 		case ch.closing: // with its attempt
 		case ch.member == nil:
 			c.close(ch, true)
-		case !ch.ready && !c.hasWork(ch):
+		case !ch.ready && !c.hasWork(ch) && !c.unsent(ch):
 			c.close(ch, false)
 		}
 	}
