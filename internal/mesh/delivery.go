@@ -340,7 +340,9 @@ func (c *Core) probe() {
 			continue
 		}
 		if ch.stalled { // nor is it read there that a sign is asked for: what waits for the user here is no failure
-			c.sign(ch, true)
+			if len(ch.out) == 0 { // or signs would pile up where nobody reads at all
+				c.sign(ch, true)
+			}
 			continue
 		}
 		if ch.suspect {
