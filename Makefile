@@ -10,7 +10,7 @@ FUZZTIME ?= 2m
 .PHONY: test check setup fuzz bench vectors
 
 test: check setup vectors
-	MESHPAIR_TEST_ALL=1 $(GO) test -race ./...
+	MESHPAIR_TEST_ALL=1 $(GO) test -race -timeout 30m ./...
 
 check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
