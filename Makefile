@@ -1,6 +1,6 @@
 # `make test` does all that CI does. It installs what the tests need beside Go:
-# npm packages by `npm ci`; Chromium, Node.js and npm by apt, where it runs as root
-# on Debian.
+# npm packages by `npm ci`; Chromium, Node.js, npm and Redis by apt, where it runs as
+# root on Debian.
 
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2

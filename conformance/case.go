@@ -8,6 +8,14 @@
 //
 //	go test github.com/meshpair/meshpair/conformance -run TestSigver -sigver ws://HOST:PORT
 //
+// on another PeerSox server:
+//
+//	go test github.com/meshpair/meshpair/conformance -run 'TestPeerSox$' -peersox http://HOST:PORT
+//
+// on another PeerSox client, by a driver for it (SPEC.md, appendix):
+//
+//	go test github.com/meshpair/meshpair/conformance -run TestPairPeer -pairpeer COMMAND
+//
 // and on another member of groups, by a driver for it (SPEC.md, appendix):
 //
 //	go test github.com/meshpair/meshpair/conformance -run TestPeer -peer COMMAND
@@ -58,6 +66,9 @@ type Target struct {
 	// Signaling is the URL of a signaling server without a key, ws://HOST:PORT.
 	// The server may be in use: each case takes keys of its own.
 	Signaling string
+	// PeerSox is the URL of a PeerSox server, http://HOST:PORT, for the cases of
+	// [PeerSoxCases].
+	PeerSox string
 	// Peers are drivers of members, for the cases of [MemberCases].
 	Peers *Pool
 	// Bot is the command of a driver of a bot with these arguments, for the cases of [BotCases].
@@ -114,7 +125,11 @@ func (r Result) String() string {
 // Run runs the case on a target and judges it.
 func (c *Case) Run(target Target) Result {
 	begin := time.Now()
-	r := &run{target: target, at: target.Signaling, prefix: "/" + randomName(), over: make(chan struct{})}
+	at := target.Signaling
+	if at == "" && target.PeerSox != "" {
+		at = "ws" + strings.TrimPrefix(target.PeerSox, "http")
+	}
+	r := &run{target: target, at: at, prefix: "/" + randomName(), over: make(chan struct{})}
 	failure := r.do(c.run)
 	return Result{c, failure, time.Since(begin)}
 }

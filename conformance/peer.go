@@ -17,7 +17,7 @@ import (
 )
 
 // timeout is how long an expected answer may take, on a busy machine too.
-const timeout = 10 * time.Second
+const timeout = 15 * time.Second
 
 // quiet is how long a peer listens to find that nothing comes.
 const quiet = 150 * time.Millisecond

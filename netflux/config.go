@@ -83,7 +83,7 @@ type Config struct {
 	// is told as [MessageRefused].
 	MaxMessageSize int
 
-	// SendBuffer is how many bytes may wait for one member before sends wait, by default 4 MiB. One message more
+	// SendBuffer is how many bytes may wait for one member, or for its acknowledgement, before sends wait, by default 4 MiB. One message more
 	// may wait, of whatever size.
 	SendBuffer int
 

@@ -30,8 +30,12 @@
 //
 // # Delivery
 //
-// While a channel between two members lives, each message arrives once, whole and in order. Send never drops a
-// message: it waits until there is room for it in the queue of each recipient. So two members whose OnEvent both send
-// much may wait for each other, up to [Config].SlowTimeout: send from another goroutine, or by TrySend, where that can be. What has been accepted is lost for a
-// member that is lost; its leaving is told as [MemberLeft].
+// Between two members of this implementation each message arrives once, whole and in order, as long as both are
+// members: if their channel breaks or falls silent, other members pass on what has not been acknowledged, and a
+// new channel is built (chapter EXT of SPEC.md). With an original at one end that holds while the channel between the two
+// lives. What has been accepted is lost for a member that is lost; its leaving is told as [MemberLeft].
+//
+// Send never drops a message: it waits until there is room for it in the queue of each recipient. So two members whose
+// OnEvent both send much may wait for each other, up to [Config].SlowTimeout: send from another goroutine, or by TrySend,
+// where that can be.
 package netflux

@@ -63,7 +63,7 @@ type (
 	Message struct {
 		From    uint32
 		Kind    Kind
-		Private bool   // it was sent to this member alone, or came by way of another one (MSH-15)
+		Private bool   // it was sent to this member alone; or an original sent it to all, by way of another one (MSH-15)
 		Data    []byte // the receiver's to keep
 	}
 

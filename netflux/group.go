@@ -267,6 +267,10 @@ func (g *Group) Drop(id uint32) error { return g.drop(mesh.Drop{ID: id}) }
 // with ErrNotInGroup.
 func (g *Group) Block(id uint32) error { return g.drop(mesh.Drop{ID: id, Block: true}) }
 
+// Blackhole has all vanish that goes over the channel to a member, in both directions, while it seems to be open: as in a
+// network that fails without a word. It is there to try out what comes of that. It fails with ErrNotInGroup or ErrNoMember.
+func (g *Group) Blackhole(id uint32) error { return g.drop(mesh.Drop{ID: id, Hole: true}) }
+
 // Unblock takes [Group.Block] back, and has a channel built. Of a member that is not blocked it does nothing.
 func (g *Group) Unblock(id uint32) { g.step(mesh.Unblock{ID: id}) }
 

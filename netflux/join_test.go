@@ -130,7 +130,7 @@ func signalingStates(events []netflux.Event) (all []string) {
 // TestLeaveSends checks that what was accepted arrives though its sender leaves at once (STA-17).
 func TestLeaveSends(t *testing.T) {
 	all := groupOf(t, 3, netflux.Config{LeaveTimeout: time.Minute}) // on a busy machine, too
-	data := make([]byte, 3<<20)
+	data := make([]byte, 6<<20)                                     // more than may be on its way
 	if err := all[0].Send(t.Context(), netflux.Binary, data); err != nil {
 		t.Fatal(err)
 	}

@@ -26,8 +26,8 @@ func (d *demo) relay(ctx context.Context) error {
 	if err := a.group.Block(idB); err != nil {
 		return fmt.Errorf("%s and %s cannot do without a channel: %w", a.name, b.name, err)
 	}
-	err := d.wait(ctx, fmt.Sprintf("until %s and %s see each other through others", a.name, b.name), func() bool {
-		return a.here[idB].After(began) && b.here[idA].After(began)
+	err := d.wait(ctx, fmt.Sprintf("until %s and %s have no channel", a.name, b.name), func() bool {
+		return !slices.Contains(a.group.Neighbors(), idB) && !slices.Contains(b.group.Neighbors(), idA)
 	})
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (d *demo) relay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.show.line(a.name, "has no channel to %s any more; they see each other again after %s, through %s", b.name, sec(took), either(relays))
+	d.show.line(a.name, "has no channel to %s any more, after %s; what they say goes through %s", b.name, ms(took), either(relays))
 	for _, say := range []func() error{
 		func() error { return d.whisper(ctx, a, b, "Do you hear me, "+b.name+"?") },
 		func() error { return d.whisper(ctx, b, a, "I do, "+a.name+".") },

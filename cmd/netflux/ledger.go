@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/sha256"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/meshpair/meshpair/netflux"
@@ -35,14 +34,14 @@ func newLedger() *ledger {
 	}
 }
 
-// send enters a message before it is sent, and returns what should arrive. At those in alone it arrives as a private one.
-func (l *ledger) send(from string, to, alone []string, kind netflux.Kind, data []byte, name string) []letter {
+// send enters a message before it is sent, and returns what should arrive.
+func (l *ledger) send(from string, to []string, private bool, kind netflux.Kind, data []byte, name string) []letter {
 	sum := sha256.Sum256(data)
 	l.names[sum] = name
 	l.sent++
 	var letters []letter
 	for _, to := range to {
-		x := letter{from, to, kind, slices.Contains(alone, to), sum}
+		x := letter{from, to, kind, private, sum}
 		l.enter(x)
 		l.due[x]++
 		l.owed++

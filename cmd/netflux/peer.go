@@ -190,7 +190,7 @@ func (d *driven) do(ctx context.Context, req request) error {
 	switch req.Cmd {
 	case "join":
 		return d.join(req)
-	case "send", "sendTo", "invite", "drop", "block", "unblock", "leave":
+	case "send", "sendTo", "invite", "drop", "block", "unblock", "blackhole", "leave":
 	case "":
 		return errors.New("a command needs \"cmd\"")
 	default:
@@ -213,6 +213,8 @@ func (d *driven) do(ctx context.Context, req request) error {
 		return d.group.Drop(req.Member)
 	case req.Cmd == "block":
 		return d.group.Block(req.Member)
+	case req.Cmd == "blackhole":
+		return d.group.Blackhole(req.Member)
 	case req.Cmd == "unblock":
 		d.group.Unblock(req.Member)
 		return nil

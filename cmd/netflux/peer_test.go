@@ -212,10 +212,6 @@ func TestPeerDropsAndBlocks(t *testing.T) {
 	full(peers, ids)
 	for _, cmd := range []string{"drop", "block"} {
 		a.ok(object{"cmd": cmd, "member": ids[1]})
-		a.event(object{"event": "leave", "member": ids[1]})
-		b.event(object{"event": "leave", "member": ids[0]})
-		a.event(object{"event": "join", "member": ids[1]})
-		b.event(object{"event": "join", "member": ids[0]})
 		if cmd == "drop" {
 			full(peers, ids)
 		}
@@ -237,14 +233,9 @@ func TestPeerDropsAndBlocks(t *testing.T) {
 			}
 		}
 	}
-	log := ""
 	for _, p := range peers {
 		p.in.Close()
 		p.wait()
-		log += p.stderr.String()
-	}
-	if !strings.Contains(log, "no direct channel") { // one of the two asks, and is denied
-		t.Errorf("while it was blocked nobody was kept from building a channel; they logged\n%s", log)
 	}
 }
 

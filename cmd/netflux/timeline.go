@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/meshpair/meshpair/netflux"
@@ -86,13 +85,12 @@ func (d *demo) pour(ctx context.Context, a *actor, n int) error {
 
 // deliver sends a message to one member, or to all if that is nil, and returns how long it took until all had it.
 func (d *demo) deliver(ctx context.Context, a, to *actor, kind netflux.Kind, data []byte, name string) (time.Duration, error) {
-	names, alone := d.others(a), d.distant(a)
+	names := d.others(a)
 	if to != nil {
 		names = []string{to.name}
-		alone = names
 	}
 	d.mu.Lock()
-	letters := d.ledger.send(a.name, names, alone, kind, data, name)
+	letters := d.ledger.send(a.name, names, to != nil, kind, data, name)
 	d.mu.Unlock()
 	began := time.Now()
 	var err error
@@ -117,19 +115,6 @@ func (d *demo) others(a *actor) []string {
 	var names []string
 	for _, b := range d.actors {
 		if b != a && !b.out {
-			names = append(names, b.name)
-		}
-	}
-	return names
-}
-
-// distant returns the names of the members to which one has no channel. What it sends to all is addressed to each of them
-// (MSH-15), and arrives as a private message does.
-func (d *demo) distant(a *actor) []string {
-	adjacent := a.group.Neighbors()
-	var names []string
-	for _, b := range d.actors {
-		if b != a && !b.out && !slices.Contains(adjacent, b.group.ID()) {
 			names = append(names, b.name)
 		}
 	}

@@ -35,6 +35,15 @@ type Event struct {
 	Neighbors []uint32 `json:"neighbors"`
 	Message   string   `json:"message"`
 	URL       string   `json:"url"`
+
+	// Of PeerSox:
+	Code      string `json:"code"`
+	Hash      string `json:"hash"`
+	Valid     bool   `json:"valid"`
+	Initiator bool   `json:"initiator"`
+	Connected bool   `json:"connected"`
+	WebRTC    bool   `json:"webrtc"`
+	WebSocket bool   `json:"websocket"`
 }
 
 // Data returns what a message carries, and whether it is text.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need beside Go: Node.js, npm, the npm packages of the
-# originals and Chromium. What it cannot install it names, and fails.
+# originals, Chromium and Redis. What it cannot install it names, and fails.
 set -eu
 cd "$(dirname "$0")"
 
@@ -12,6 +12,7 @@ need() { # command or path, Debian packages
 need node nodejs
 need npm npm
 need cc "gcc libc6-dev" # for go test -race
+need redis-server redis-server
 if [ -z "${CHROMIUM:-}" ]; then
 	need chromium chromium
 fi

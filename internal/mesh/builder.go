@@ -240,7 +240,11 @@ func (c *Core) drop(in Drop) error {
 	case m == nil || !m.announced:
 		return ErrNoMember
 	}
-	if ch := m.ch; ch != nil {
+	switch ch := m.ch; {
+	case ch == nil:
+	case in.Hole:
+		ch.hole = true
+	default:
 		m.ch = nil
 		c.close(ch, true)
 		c.lose(m, ErrDropped)

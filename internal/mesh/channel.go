@@ -35,14 +35,18 @@ type channel struct {
 	accepted bool // a WebSocket that the other end dialled
 	apart    bool // of no attempt: for an invitation, or for who has the key
 	opened   bool
-	member   *member  // set once it is initialised
-	old      *channel // that this one replaces; it is closed when something has come over this one (CHN-25)
-	listed   uint64   // how many members had been announced when initPing was sent
-	token    uint64   // of the invitation, until its outcome has been told
-	closing  bool     // closed by this end; kept only when leaving
-	timer    *timer   // of the opening, then of the initialisation
-	missed   int      // heartbeats
-	stalled  bool     // nothing is read
+	member   *member       // set once it is initialised
+	old      *channel      // that this one replaces; it is closed when something has come over this one (CHN-25)
+	listed   uint64        // how many members had been announced when initPing was sent
+	token    uint64        // of the invitation, until its outcome has been told
+	closing  bool          // closed by this end; kept only when leaving
+	timer    *timer        // of the opening, then of the initialisation
+	missed   int           // heartbeats
+	stalled  bool          // nothing is read
+	heard    time.Duration // when something came
+	asked    time.Duration // when a sign of life was asked for since; 0: it was not
+	hole     bool          // on demand all vanishes, as in a network that has failed silently
+	suspect  bool          // nothing comes, and no sign of life
 
 	out     [][]byte // to be sent before the user's messages
 	outSize int      // bytes in out
@@ -182,11 +186,15 @@ func (c *Core) received(in Received) {
 	if ch == nil || !ch.opened || ch.member == nil && c.state == StateLeaving {
 		return
 	}
+	if ch.hole {
+		return
+	}
 	ch.missed = 0 // CHN-20
 	if ch.member == nil {
 		c.initialise(ch, in.Data)
 		return
 	}
+	c.heardOn(ch)
 	c.replaced(ch)               // CHN-25
 	if len(in.Data) > MaxFrame { // CHN-4
 		c.emit(Note{Text: "message ignored: it is too long", ID: ch.member.id})

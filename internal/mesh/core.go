@@ -58,6 +58,7 @@ const (
 const (
 	DefaultMaxMembers    = 1000
 	DefaultSendQueue     = 4 << 20
+	DefaultWindow        = 4 << 20
 	DefaultSlowTimeout   = 30 * time.Second
 	DefaultLeaveTimeout  = 5 * time.Second
 	DefaultMaxMessage    = 64 << 20
@@ -72,9 +73,11 @@ type Config struct {
 	NoDial       bool // open no WebSocket because a peer listens
 	NoRejoin     bool // leave, rather than begin anew, when everything is lost
 	NoSignaling  bool // there is no signaling server; groups are joined by invitation alone
+	Original     bool // keep to what originals know: no chapter EXT
 	LeaveAlone   bool // leave when the last other member has left (CHN-29)
 	MaxMembers   int  // of the group, this one included
-	SendQueue    int  // bytes that may wait for one member before sends wait
+	SendQueue    int  // bytes that may wait for one member, or for its acknowledgement, before sends wait
+	Window       int  // bytes of a member that may wait for an earlier one
 	SlowTimeout  time.Duration
 	LeaveTimeout time.Duration // to send what waits before leaving
 
@@ -87,6 +90,7 @@ func (c Config) withDefaults() Config {
 	set(&c.MaxMembers, DefaultMaxMembers)
 	c.MaxMembers = min(c.MaxMembers, maxListed)
 	set(&c.SendQueue, DefaultSendQueue)
+	set(&c.Window, DefaultWindow)
 	set(&c.SlowTimeout, DefaultSlowTimeout)
 	set(&c.LeaveTimeout, DefaultLeaveTimeout)
 	set(&c.MaxMessage, DefaultMaxMessage)
@@ -135,9 +139,10 @@ type Core struct {
 	invited  *channel            // by which this member is to join its group; nil: through signaling
 	blocked  map[uint32]struct{} // members with which there is to be no channel
 
-	beat   *timer // while there is a channel
-	round  *timer
-	gossip *timer // after several have joined
+	beat    *timer // while there is a channel
+	round   *timer
+	gossip  *timer // after several have joined
+	probing *timer // while there is a channel
 
 	strayed []uint32 // members whose last channel failed
 	seeking *timer   // until they are asked for another
@@ -146,6 +151,7 @@ type Core struct {
 	waiting []*sending // sends without room, in the order of the calls
 	chunkID uint32
 	partial int // bytes of incomplete messages, of all members
+	held    int // bytes of messages that wait for earlier ones, of all members
 }
 
 // New returns a core that has left.

@@ -102,10 +102,29 @@ func describeService(m *wire.Message) string {
 		if u.Decode(m.Content) != nil {
 			break
 		}
-		if u.Kind == wire.UserMessageFull {
-			return fmt.Sprintf("user length=%d type=%d full=%q", u.Length, u.Type, u.Full)
+		number := ""
+		if u.Number > 0 {
+			number = fmt.Sprintf(" number=%d/%d all=%v", u.Session, u.Number, u.All)
 		}
-		return fmt.Sprintf("user length=%d type=%d chunk=%d/%d", u.Length, u.Type, u.Chunk.ID, u.Chunk.Number)
+		if u.Kind == wire.UserMessageFull {
+			return fmt.Sprintf("user length=%d type=%d full=%q%s", u.Length, u.Type, u.Full, number)
+		}
+		return fmt.Sprintf("user length=%d type=%d chunk=%d/%d%s", u.Length, u.Type, u.Chunk.ID, u.Chunk.Number, number)
+	case wire.ServiceDelivery:
+		var d wire.Delivery
+		if d.Decode(m.Content) != nil {
+			break
+		}
+		switch d.Kind {
+		case wire.DeliveryHello:
+			return fmt.Sprintf("hello session=%d echo=%d window=%d", d.Hello.Session, d.Hello.Echo, d.Hello.Window)
+		case wire.DeliveryAck:
+			return fmt.Sprintf("ack %d/%d", d.Ack.Session, d.Ack.Number)
+		case wire.DeliveryProbe:
+			return fmt.Sprintf("probe %v", d.Probe)
+		case wire.DeliveryBye:
+			return "bye"
+		}
 	}
 	return fmt.Sprintf("service=%d content=%x", m.ServiceID, m.Content)
 }

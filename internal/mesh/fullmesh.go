@@ -22,11 +22,13 @@ type member struct {
 	ch        *channel      // nil: distant
 	adjacent  []uint32      // those that a distant member has channels with, by its own word
 	next      *channel      // the route to a distant member, found by findRoutes
+	guessed   bool          // adjacent is but a guess
 	via       *channel      // on which a distant member was heard last
 	missed    int           // heartbeats of a distant member
 	retryAt   time.Duration // it is not asked for a channel before
 
-	queue    []item // messages to be sent to it
+	delivery
+	queue    []item // messages to be sent to it, or that have not been acknowledged
 	queued   int    // what they cost
 	progress time.Duration
 	claimed  bool // by a send that waits, during admit
@@ -51,7 +53,7 @@ func (c *Core) add(id uint32) *member {
 	if len(c.order)+1 >= c.cfg.MaxMembers || id < MinID || id == c.id {
 		return nil
 	}
-	m := &member{id: id}
+	m := &member{id: id, delivery: delivery{session: c.newSession()}}
 	c.members[id] = m
 	c.order = append(c.order, m)
 	c.reroute()
@@ -134,8 +136,9 @@ func (c *Core) adopt(ch *channel, id uint32) {
 	ch.timer.stop()
 	old := m.ch
 	m.ch, ch.member = ch, m
+	ch.heard = c.now
 	c.reroute()
-	m.adjacent, m.via, m.missed, m.retryAt = nil, nil, 0, 0
+	m.adjacent, m.via, m.missed, m.retryAt, m.guessed = nil, nil, 0, 0, false
 	switch {
 	case old == nil:
 	case ch.kind == withJoining: // CHN-23: the newest wins; its initPong has come
@@ -144,6 +147,8 @@ func (c *Core) adopt(ch *channel, id uint32) {
 		ch.old = old // CHN-25
 	}
 	c.invitation(ch, nil)
+	c.greet(m)
+	c.rewind(m)
 	c.startTimers()
 	c.notifyDistant()
 	c.announce(m)
@@ -168,6 +173,10 @@ func (c *Core) lose(m *member, err error) {
 	if len(c.Neighbors()) == 0 {
 		c.wave = nil // what ends with this member does not complete a mesh
 	}
+	if len(c.Neighbors()) > 0 && m.keeps() && !m.bye && err != ErrSlow && c.state != StateLeaving {
+		c.strand(m, err)
+		return
+	}
 	c.forget(m, err)
 	if c.state == StateLeaving {
 		return
@@ -183,25 +192,34 @@ func (c *Core) lose(m *member, err error) {
 	c.notifyDistant()
 	c.rewake()
 	if err != nil && err != ErrSlow {
-		if len(c.strayed) == 0 {
-			c.seeking = c.after(c.jitter(SeekDelay), c.seek)
-		}
-		c.strayed = append(c.strayed, m.id)
+		c.seekSoon(m.id)
 	}
 	if c.topology == constructed {
 		c.check() // STA-9
 	}
 }
 
+// seekSoon has a member asked for a channel.
+func (c *Core) seekSoon(id uint32) {
+	if len(c.strayed) == 0 {
+		c.seeking = c.after(c.jitter(SeekDelay), c.seek)
+	}
+	c.strayed = append(c.strayed, id)
+}
+
 // seek asks members for a channel whose last one failed, through the others: they may be alive, and have lost this one
 // (MSH-24).
 func (c *Core) seek() {
 	for _, id := range c.strayed {
-		if c.members[id] != nil {
-			continue // it is back
+		m := c.members[id]
+		if m != nil {
+			if m.ch == nil {
+				c.connectTo([]uint32{id}, 0, nil)
+			}
+			continue
 		}
-		if m := c.add(id); m != nil {
-			m.adjacent = c.Neighbors() // a guess
+		if m = c.add(id); m != nil {
+			m.adjacent, m.guessed = c.Neighbors(), true // a guess
 			c.reroute()
 			c.connectTo([]uint32{id}, 0, nil)
 		}
@@ -216,6 +234,8 @@ func (c *Core) forget(m *member, err error) {
 	c.reroute()
 	c.partial -= m.partial // MSG-12
 	m.partials, m.oldest, m.partial, m.queue, m.queued = nil, list.List{}, 0, nil, 0
+	c.dropEarly(m)
+	m.repeat.stop()
 	if a := c.attempts[m.id]; a != nil {
 		c.fail(a, ErrGone)
 	}
@@ -240,8 +260,11 @@ func (c *Core) hearOf(id uint32, adjacent []uint32) bool {
 	if len(adjacent) > c.cfg.MaxMembers {
 		adjacent = adjacent[:c.cfg.MaxMembers]
 	}
-	m.adjacent = adjacent
+	m.adjacent, m.guessed = adjacent, false
 	c.reroute()
+	if !m.announced {
+		c.greet(m)
+	}
 	c.announce(m)
 	c.rewake()
 	return true
@@ -303,13 +326,17 @@ func (c *Core) handle(ch *channel, m *wire.Message) {
 	if from != nil && from.ch == nil {
 		from.via = ch
 	}
-	if c.state == StateLeaving && m.ServiceID != wire.ServiceUserMessage {
+	if c.state == StateLeaving && m.ServiceID != wire.ServiceUserMessage && m.ServiceID != wire.ServiceDelivery {
 		return // STA-17: nothing is begun any more
 	}
 	switch m.ServiceID {
 	case wire.ServiceUserMessage:
 		if from != nil && from.announced { // MSG-14
 			c.user(from, m.RecipientID != 0, m.Content)
+		}
+	case wire.ServiceDelivery:
+		if from != nil {
+			c.deliveryMessage(from, m.Content)
 		}
 	case wire.ServiceChannelBuilder, wire.ServiceDataChannelBuilder:
 		if m.SenderID >= MinID && m.SenderID != c.id {
@@ -363,6 +390,9 @@ func (c *Core) startTimers() {
 	if c.round == nil {
 		c.round = c.after(MembersInterval, c.membersRound)
 	}
+	if c.probing == nil && !c.cfg.Original {
+		c.probing = c.after(ProbeInterval, c.probe)
+	}
 }
 
 // heartbeats sends a heartbeat to every member, and gives up those that are silent (CHN-18, CHN-19, MSH-13).
@@ -378,9 +408,13 @@ func (c *Core) heartbeats() {
 		}
 		if ch := c.route(m.id); ch == nil || !ch.stalled {
 			m.missed++
+			c.guessAgain(m)
 		}
 		if m.missed >= MaxMissedDistant { // MSH-13
 			c.forget(m, ErrSilent)
+			if m.keeps() && c.topology == constructed {
+				c.check() // STA-9, of which its channel's end has said nothing yet
+			}
 			continue
 		}
 		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshHeartbeat, Heartbeat: true})

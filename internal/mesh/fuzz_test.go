@@ -135,6 +135,7 @@ func (d *driver) check() {
 		if m.queued < 0 || m.claimed || len(m.queue) == 0 && m.queued != 0 {
 			d.t.Fatalf("%d bytes are queued for %d", m.queued, m.id)
 		}
+		d.checkDelivery(m)
 	}
 	if held != c.partial || held > c.cfg.MaxPartialAll+partialCost || len(c.members) != len(c.order) || announced != len(d.known) ||
 		len(c.order) >= c.cfg.MaxMembers {
@@ -152,6 +153,29 @@ func (d *driver) check() {
 	}
 	if c.state == StateLeft && len(c.channels)+len(c.order)+len(c.attempts)+len(c.builds)+c.timers.Len() != 0 {
 		d.t.Fatalf("left: %d timers, %d members, %d attempts, %d builds, %d channels", c.timers.Len(), len(c.order), len(c.attempts), len(c.builds), len(c.channels))
+	}
+}
+
+// checkDelivery checks that the sequences with a member are in order.
+func (d *driver) checkDelivery(m *member) {
+	size, queued := 0, 0
+	for _, e := range m.early {
+		size += len(e.content) + itemCost
+	}
+	for i := range m.queue {
+		it := &m.queue[i]
+		queued += itemCost
+		if it.first == 0 {
+			queued += len(it.msg.data) - it.sent
+		} else {
+			queued += it.left(m.acked)
+		}
+		if it.sent < 0 || it.sent > len(it.msg.data) || i < m.at && (it.sent != len(it.msg.data) || it.first == 0) {
+			d.t.Fatalf("message %d of %d to %d, %d of %d bytes of it, is behind", i, m.at, m.id, it.sent, len(it.msg.data))
+		}
+	}
+	if size != m.held || size > d.core.cfg.Window || queued != m.queued || m.at > len(m.queue) || m.inflight < 0 || m.acked > m.numbers {
+		d.t.Fatalf("%d: %d bytes are held, %d accounted for; %d are queued, %d accounted for; at %d of %d; %d in flight; %d of %d acknowledged", m.id, size, m.held, queued, m.queued, m.at, len(m.queue), m.inflight, m.acked, m.numbers)
 	}
 }
 
@@ -233,7 +257,7 @@ func FuzzEvents(f *testing.F) {
 }
 
 // kinds is how many kinds of input there are.
-const kinds = 23
+const kinds = 25
 
 // event gives one input, which two bytes make up.
 func (d *driver) event(op, arg byte, rest []byte) {
@@ -334,10 +358,33 @@ func (d *driver) event(op, arg byte, rest []byte) {
 		}
 		d.token++
 		d.open[d.token] = true
-		d.step(Drop{d.token, who, arg&8 != 0})
+		d.step(Drop{Token: d.token, ID: who, Block: arg&8 != 0, Hole: arg&0x80 != 0})
 		if arg&16 != 0 {
 			d.step(Unblock{who})
 		}
+	case 23: // of the contract of delivery
+		m := wire.Message{SenderID: id(uint32(rest[len(rest)-1]) & 7), RecipientID: c.id, ServiceID: wire.ServiceDelivery}
+		var say wire.Delivery
+		switch arg & 3 {
+		case 0:
+			say = wire.Delivery{Kind: wire.DeliveryHello, Hello: wire.Hello{Version: 1, Session: uint32(arg>>4) + 1, Window: 40_000}}
+		case 1:
+			say = wire.Delivery{Kind: wire.DeliveryAck, Ack: wire.Ack{Session: uint32(arg>>4) + 1, Number: uint64(arg >> 2 & 3)}}
+		case 2:
+			say = wire.Delivery{Kind: wire.DeliveryProbe, Probe: arg&4 != 0}
+		default:
+			say = wire.Delivery{Kind: wire.DeliveryBye}
+		}
+		m.Content = say.Append(nil)
+		d.step(Received{l, m.Append(nil)})
+	case 24: // with a number
+		from := c.members[who]
+		if from == nil {
+			return
+		}
+		um := wire.UserMessage{Length: 5, Type: wire.UserBytes, Kind: wire.UserMessageFull, Full: make([]byte, 5),
+			Number: uint64(arg>>3)&7 + 1, Session: from.session}
+		d.step(Received{l, (&wire.Message{SenderID: who, RecipientID: c.id, ServiceID: wire.ServiceUserMessage, Content: um.Append(nil)}).Append(nil)})
 	case 22:
 		if l != 0 && arg&7 == 0 {
 			d.links = remove(d.links, l)

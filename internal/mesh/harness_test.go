@@ -31,7 +31,14 @@ type rig struct {
 	joiners uint32 // the signaling id of the last joiner
 }
 
+// newRig makes one that keeps to what originals know.
 func newRig(t testing.TB, cfg Config) *rig {
+	cfg.Original = true
+	return newKeeper(t, cfg)
+}
+
+// newKeeper makes one that keeps the contract of delivery.
+func newKeeper(t testing.TB, cfg Config) *rig {
 	r := &rig{t: t, draws: 499, sigs: map[Link]bool{}, held: map[Link]bool{}, waiting: map[Link]bool{}, frames: map[Link][][]byte{}}
 	cfg.Rand = func() uint32 { r.draws++; return r.draws }
 	r.core = New(cfg)

@@ -43,12 +43,12 @@ type (
 		URL   string // ws or wss
 	}
 
-	// Drop ends the channel with a member as a failing network would, and with Block keeps any other from being built.
-	// Its outcome comes as a [Done].
+	// Drop ends the channel with a member as a failing network would; with Block it keeps any other from being built, and
+	// with Hole it has the channel seem alive while all that goes over it vanishes. Its outcome comes as a [Done].
 	Drop struct {
-		Token uint64
-		ID    uint32
-		Block bool
+		Token       uint64
+		ID          uint32
+		Block, Hole bool
 	}
 
 	// Unblock takes a Block back.

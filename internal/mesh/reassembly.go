@@ -34,6 +34,17 @@ func (c *Core) user(from *member, private bool, content []byte) {
 		c.emit(Note{Text: "user message ignored", ID: from.id, Err: err})
 		return
 	}
+	switch {
+	case m.Number > 0 && m.Session == from.session && !c.cfg.Original:
+		c.numbered(from, private && !m.All, &m, content)
+	case m.Number > 0 && from.keeps(): // of a sequence that is no more
+	default: // who has not said hello means nothing by a number
+		c.userMessage(from, private, &m)
+	}
+}
+
+// userMessage takes a message whose turn it is.
+func (c *Core) userMessage(from *member, private bool, m *wire.UserMessage) {
 	// MSG-13
 	if m.Type != wire.UserString && m.Type != wire.UserBytes {
 		c.emit(Note{Text: "user message ignored: its type is unknown", ID: from.id})

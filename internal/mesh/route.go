@@ -13,7 +13,7 @@ func (c *Core) route(id uint32) *channel {
 	if m == nil {
 		return nil
 	}
-	if m.ch != nil {
+	if m.ch != nil && !m.ch.suspect {
 		return m.ch
 	}
 	if !c.routed {
@@ -21,6 +21,9 @@ func (c *Core) route(id uint32) *channel {
 	}
 	if m.next != nil {
 		return m.next
+	}
+	if m.ch != nil {
+		return m.ch // for want of a better one
 	}
 	if m.via != nil && m.via.member != nil && m.via.member.ch == m.via {
 		return m.via
@@ -35,7 +38,7 @@ func (c *Core) findRoutes() {
 	var left []*member // without a route
 	for _, m := range c.order {
 		m.next = nil
-		if m.ch == nil {
+		if m.ch == nil || m.ch.suspect {
 			left = append(left, m)
 		}
 	}
@@ -67,7 +70,9 @@ func (c *Core) nextHop(m *member, distance int) *channel {
 		}
 		ch := a.next
 		if distance == 0 {
-			ch = a.ch
+			if ch = a.ch; ch != nil && ch.suspect {
+				ch = nil
+			}
 		}
 		switch {
 		case ch == nil:
@@ -86,6 +91,9 @@ func (c *Core) reroute() { c.routed = false }
 // forward passes a message on to the member that it is for (MSH-19).
 func (c *Core) forward(from *channel, m *wire.Message) {
 	to := c.route(m.RecipientID)
+	if d := c.members[m.RecipientID]; d != nil && d.guessed && d.ch == nil {
+		to = nil // who guesses as well may send it back
+	}
 	switch {
 	case to == nil: // MSH-18
 		c.emit(Note{Text: "not forwarded: no route", ID: m.RecipientID})

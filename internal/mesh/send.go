@@ -21,8 +21,9 @@ type outgoing struct {
 
 // An item is a message on its way to one member.
 type item struct {
-	msg  *outgoing
-	sent int // bytes of it
+	msg   *outgoing
+	sent  int    // bytes of it
+	first uint64 // number of its first part; 0: it has none yet, or the member keeps no contract
 }
 
 // A sending is a message that waits until there is room for it at all who are to get it.
@@ -95,14 +96,12 @@ func (c *Core) admit() {
 				m.claimed = true
 				continue
 			}
-			if len(m.queue) == 0 {
+			if m.at == len(m.queue) {
 				m.progress = c.now
 			}
 			m.queue = append(m.queue, item{msg: s.msg})
 			m.queued += len(s.msg.data) + itemCost
-			if ch := c.route(m.id); ch != nil {
-				c.wake(ch)
-			}
+			c.rewakeOne(m)
 		}
 		if room {
 			c.finish(s, nil)
@@ -187,12 +186,20 @@ func (c *Core) unsend(m *member, err error) {
 // rewake has messages to distant members sent on what is their route now.
 func (c *Core) rewake() {
 	for _, m := range c.order {
-		if m.ch == nil && len(m.queue) > 0 {
-			if ch := c.route(m.id); ch != nil {
-				c.wake(ch)
-			}
+		if m.ch == nil {
+			c.rewakeOne(m)
 		}
 	}
+}
+
+// unsent reports whether something is still to be sent on a channel, when what is on its way has been acknowledged.
+func (c *Core) unsent(ch *channel) bool {
+	for _, m := range c.order {
+		if m.at < len(m.queue) && c.route(m.id) == ch {
+			return true
+		}
+	}
+	return false
 }
 
 // hasWork reports whether anything waits to be sent on a channel.
@@ -208,7 +215,7 @@ func (c *Core) pick(ch *channel) *member {
 	var first *member // of those who wait
 	next := false
 	for _, m := range c.order {
-		if len(m.queue) == 0 || m.ch != ch && (m.ch != nil || c.route(m.id) != ch) {
+		if !c.sendable(m) || c.route(m.id) != ch {
 			next = next || m.id == ch.turn
 			continue
 		}
@@ -225,6 +232,12 @@ func (c *Core) pick(ch *channel) *member {
 
 // pull returns the next message to be sent on a channel.
 func (c *Core) pull(ch *channel) []byte {
+	if ch.hole {
+		ch.out, ch.outSize, ch.beating = nil, 0, false
+		for m := c.pick(ch); m != nil; m = c.pick(ch) {
+			c.frame(ch, m)
+		}
+	}
 	if len(ch.out) > 0 {
 		b := ch.out[0]
 		ch.out[0] = nil
@@ -239,8 +252,12 @@ func (c *Core) pull(ch *channel) []byte {
 		ch.turn = m.id
 		return c.frame(ch, m)
 	}
+	leaving := c.departing && ch.member != nil && !ch.closing && !c.unsent(ch)
+	if leaving && c.part(ch) {
+		return c.pull(ch)
+	}
 	ch.ready = false
-	if c.departing && ch.member != nil && !ch.closing {
+	if leaving {
 		c.close(ch, false) // STA-17
 	}
 	return nil
@@ -248,9 +265,16 @@ func (c *Core) pull(ch *channel) []byte {
 
 // frame encodes the next part of the first message that waits for a member (MSG-3, MSG-4).
 func (c *Core) frame(ch *channel, m *member) []byte {
-	it := &m.queue[0]
+	it := &m.queue[m.at]
 	msg := it.msg
 	um := wire.UserMessage{Length: uint32(len(msg.data)), Type: wire.UserBytes}
+	if m.keeps() && it.first == 0 && it.sent == 0 {
+		it.first = m.numbers + 1
+		m.numbers += it.frames()
+	}
+	if it.first != 0 { // EXT-4
+		um.Number, um.Session, um.All = it.first+uint64(it.sent/ChunkSize), m.theirs, msg.broadcast
+	}
 	if msg.text {
 		um.Type = wire.UserString
 	}
@@ -271,12 +295,25 @@ func (c *Core) frame(ch *channel, m *member) []byte {
 	ch.scratch = env.Append(ch.scratch[:0])
 
 	it.sent += n
-	m.queued -= n
-	m.progress = c.now
-	if it.sent == len(msg.data) {
-		m.queued -= itemCost
-		m.queue[0] = item{}
-		m.queue = m.queue[1:]
+	switch {
+	case it.first != 0: // it is kept until it is acknowledged
+		if m.inflight += n; m.timed == 0 {
+			m.timed, m.timedAt = um.Number, c.now
+		}
+		if it.sent == len(msg.data) {
+			m.inflight += 1 // also an empty one is on its way
+			m.at++
+		}
+		if m.repeat == nil || m.repeat.index < 0 {
+			c.watchRepeat(m)
+		}
+	default:
+		m.queued -= n
+		m.progress = c.now
+		if it.sent == len(msg.data) {
+			m.queued -= itemCost
+			m.queue = slices.Delete(m.queue, m.at, m.at+1)
+		}
 	}
 	if len(c.waiting) > 0 && m.queued < c.cfg.SendQueue {
 		c.admit()

@@ -47,6 +47,8 @@ type node struct {
 	states    []string
 	signals   []string
 	members   map[uint32]bool
+	gone      int // members, by word of the core
+	lost      map[uint32]bool
 	got       []Deliver
 	done      map[uint64]error
 	problems  []string
@@ -64,6 +66,7 @@ type simLink struct {
 	busy   time.Duration // when what was sent last will have arrived
 	down   time.Duration // the same, for what the server sent
 	label  string
+	hole   bool // what is sent vanishes
 }
 
 type event struct {
@@ -216,6 +219,11 @@ func (n *node) output(o Output) {
 			s.t.Errorf("%s: %d is gone and had not joined", n.name, o.ID)
 		}
 		delete(n.members, o.ID)
+		n.gone++
+		if n.lost == nil {
+			n.lost = make(map[uint32]bool)
+		}
+		n.lost[o.ID] = true
 	case NewState:
 		n.states = append(n.states, o.State.String())
 	case NewSignalingState:
@@ -307,6 +315,9 @@ func (s *sim) send(l *simLink, b []byte) {
 	}
 	p := l.peer
 	s.trace(l.node.name, p.node.name, describe(b, false))
+	if l.hole {
+		return
+	}
 	l.busy = max(l.busy, s.now+s.latency(l.node, p.node))
 	s.at(l.busy-s.now, func() {
 		if !p.closed {
@@ -344,6 +355,30 @@ func (s *sim) hangUp(l *simLink, err error) {
 				p.node.step(Closed{p.id, err})
 			}
 		})
+	}
+}
+
+// between returns the open links between two nodes, both ends.
+func (s *sim) between(a, b *node) []*simLink {
+	var all []*simLink
+	for _, l := range a.links {
+		if l.open && !l.closed && l.peer != nil && l.peer.node == b {
+			all = append(all, l, l.peer)
+		}
+	}
+	slices.SortFunc(all, func(x, y *simLink) int { return int(x.id) - int(y.id) })
+	return all
+}
+
+// sever breaks the channels between two nodes, with what is on its way: both ends see an error, or neither anything.
+func (s *sim) sever(a, b *node, silent bool) {
+	for _, l := range s.between(a, b) {
+		if silent {
+			l.hole = true
+			continue
+		}
+		l.closed = true
+		s.at(s.latency(a, b), func() { l.node.step(Closed{l.id, errors.New("reset")}) })
 	}
 }
 

@@ -203,7 +203,10 @@ func (c *Core) leaveMembers() {
 		case ch.closing: // with its attempt
 		case ch.member == nil:
 			c.close(ch, true)
-		case !ch.ready && !c.hasWork(ch):
+		case ch.ready || c.unsent(ch):
+		case ch.member.keeps(): // it is told
+			c.wake(ch)
+		case !c.hasWork(ch):
 			c.close(ch, false)
 		}
 	}
@@ -252,5 +255,6 @@ func (c *Core) stopTimers() {
 	c.round.stop()
 	c.gossip.stop()
 	c.seeking.stop()
-	c.beat, c.round, c.strayed = nil, nil, nil
+	c.probing.stop()
+	c.beat, c.round, c.probing, c.strayed = nil, nil, nil, nil
 }

@@ -65,6 +65,16 @@ func (c *Conn) TrySend(k Kind, data []byte) error {
 	return c.write(k, data)
 }
 
+// Buffered returns how many bytes have been sent that the peer has not acknowledged, where an empty message counts as one
+// and so does, by a few bytes, what has opened the channel.
+// Once the connection is over it is what it was then; before it is open it is 0.
+func (c *Conn) Buffered() int {
+	if !c.isOpen() {
+		return 0
+	}
+	return int(c.dc.BufferedAmount())
+}
+
 // sendable checks what can be checked before waiting.
 func (c *Conn) sendable(k Kind, data []byte) error {
 	if k != Text && k != Binary {

@@ -57,6 +57,30 @@ func TestBackpressure(t *testing.T) {
 	wantMessage(t, b, Text, []byte("x"))
 }
 
+// What the peer has not acknowledged is known, also when the connection is over.
+func TestBuffered(t *testing.T) {
+	a, b := pair(t, Config{}, Config{})
+	for _, size := range []int{0, 50_000} {
+		if err := a.Send(t.Context(), Binary, pattern(size, size)); err != nil {
+			t.Fatal(err)
+		}
+		wantMessage(t, b, Binary, pattern(size, size))
+	}
+	for late := time.After(10 * time.Second); a.Buffered() > 0; {
+		select {
+		case <-late:
+			t.Fatalf("%d bytes are not acknowledged", a.Buffered())
+		case <-time.After(time.Millisecond): // acknowledgements are not told
+		}
+	}
+	for a.TrySend(Binary, pattern(50_000, 1)) == nil {
+	}
+	a.Abort()
+	if n := a.Buffered(); n < a.cfg.HighWater/2 {
+		t.Errorf("%d bytes after the end", n)
+	}
+}
+
 // A peer that takes larger messages holds more of them before it reads.
 func TestLargeWindow(t *testing.T) {
 	a, b := pair(t, Config{}, Config{MaxMessage: minWindow})

@@ -254,9 +254,11 @@ func appendVarint(b []byte, v uint64) []byte {
 	return append(b, byte(v))
 }
 
-func appendUint32(b []byte, field int, v uint32) []byte {
+func appendUint32(b []byte, field int, v uint32) []byte { return appendUint64(b, field, uint64(v)) }
+
+func appendUint64(b []byte, field int, v uint64) []byte {
 	b = appendVarint(b, uint64(field)<<3|typeVarint)
-	return appendVarint(b, uint64(v))
+	return appendVarint(b, v)
 }
 
 func appendBool(b []byte, field int, v bool) []byte {

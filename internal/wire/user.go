@@ -28,6 +28,11 @@ type UserMessage struct {
 	Kind   UserMessageKind
 	Full   []byte // 3: the whole message
 	Chunk  Chunk  // 4: a part of it
+
+	// Of chapter EXT, absent as long as Number is 0 (WIR-15).
+	Number  uint64 // field 77: the how manieth part of its sequence, from 1
+	Session uint32 // field 78: of the sequence
+	All     bool   // field 79: it was sent to all
 }
 
 // Chunk is userMessage.Chunk: a part of a user message.
@@ -47,6 +52,11 @@ func (m *UserMessage) Append(b []byte) []byte {
 		b = appendBytes(b, 3, m.Full)
 	case UserMessageChunk:
 		b = m.Chunk.append(b, 4)
+	}
+	if m.Number > 0 {
+		b = appendUint64(b, 77, m.Number)
+		b = appendUint32(b, 78, m.Session)
+		b = appendBool(b, 79, m.All)
 	}
 	return b
 }
@@ -68,6 +78,12 @@ func (m *UserMessage) Decode(b []byte) error {
 		case 4<<3 | typeBytes:
 			m.Kind, m.Full, m.Chunk = UserMessageChunk, nil, Chunk{}
 			m.Chunk.decode(&d)
+		case 77<<3 | typeVarint:
+			m.Number = d.varint("value")
+		case 78<<3 | typeVarint:
+			m.Session = d.uint32()
+		case 79<<3 | typeVarint:
+			m.All = d.bool()
 		default:
 			d.skip()
 		}

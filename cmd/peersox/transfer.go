@@ -1,0 +1,488 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/meshpair/meshpair/peersox"
+)
+
+const (
+	// defaultServer is where a server listens that was started without flags.
+	defaultServer = "http://127.0.0.1:3000"
+	// chunkSize is how many bytes of a file are in one message.
+	chunkSize = 256 << 10
+	// codeTime is how long the other end has to enter the code, which the server forgets then.
+	codeTime = 130 * time.Second
+	// answerTime is how long the other end may take to say something.
+	answerTime = 30 * time.Second
+	// maxName is the longest name that is taken, in bytes.
+	maxName = 200
+)
+
+// A note is what the two ends of a transfer tell each other, as texts. The receiver begins with Ready; then come the
+// sender's Name and Size, the file as bytes, the sender's SHA256, and the receiver's Done. Error may come at any time.
+type note struct {
+	Ready  bool   `json:"ready,omitempty"`
+	Name   string `json:"name,omitempty"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256,omitempty"`
+	Done   bool   `json:"done,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+// A transfer is one end of sending a file.
+type transfer struct {
+	client *peersox.Client
+	events chan peersox.Event
+	answer time.Duration
+	show   *progress
+}
+
+func newTransfer(ctx context.Context, e *env, server string, loopback bool) *transfer {
+	t := &transfer{events: make(chan peersox.Event), answer: answerTime, show: newProgress(e.stderr)}
+	t.client = peersox.NewClient(peersox.ClientConfig{
+		URL: server, Loopback: loopback, Logger: e.logger(),
+		OnEvent: func(ev peersox.Event) {
+			select {
+			case t.events <- ev:
+			case <-ctx.Done():
+			}
+		},
+	})
+	return t
+}
+
+// connectionFlags defines the flags that both ends have.
+func connectionFlags(e *env) (server *string, loopback *bool) {
+	return e.flags.String("server", defaultServer, "the `URL` of the server, the same at both ends"),
+		e.flags.Bool("loopback", false, "use 127.0.0.1 only, for two ends on one machine")
+}
+
+const sendHelp = `Usage: peersox send [flags] FILE
+
+Sends a file to another machine. It prints a code; there, enter it with "peersox receive CODE" within
+two minutes. Both need a server that both reach ("peersox serve"); where the network lets them, the
+bytes go from one to the other directly, and encrypted.
+`
+
+func sendCommand(ctx context.Context, e *env, args []string) error {
+	server, loopback := connectionFlags(e)
+	path, err := e.parseOne(args, "FILE", sendHelp)
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	t := newTransfer(ctx, e, *server, *loopback)
+	defer t.close()
+	p, err := t.client.InitPairing(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "The code is %s. On the other machine:\n\n  peersox receive%s %s\n\n", p.Code, serverFlag(*server), p.Code)
+	if err := t.send(ctx, file, info.Name(), info.Size()); err != nil {
+		return t.explain(ctx, err)
+	}
+	fmt.Fprintf(e.stdout, "%s has arrived.\n", printable(info.Name()))
+	return nil
+}
+
+func serverFlag(server string) string {
+	if server == defaultServer {
+		return ""
+	}
+	return " -server " + server
+}
+
+// send is the sender's part.
+func (t *transfer) send(ctx context.Context, file io.Reader, name string, size int64) error {
+	if err := t.paired(ctx, codeTime); err != nil {
+		return err
+	}
+	if n, err := t.note(ctx); err != nil {
+		return err
+	} else if !n.Ready {
+		return errStranger
+	}
+	if err := t.tell(ctx, note{Name: name, Size: size}); err != nil {
+		return err
+	}
+	t.show.begin(name, size)
+	defer t.show.end()
+	sum := sha256.New()
+	if err := t.pour(ctx, io.TeeReader(io.LimitReader(file, size), sum), size); err != nil {
+		return err
+	}
+	if err := t.tell(ctx, note{SHA256: hex.EncodeToString(sum.Sum(nil))}); err != nil {
+		return err
+	}
+	n, err := t.note(ctx)
+	if err == nil && !n.Done {
+		err = errStranger
+	}
+	return err
+}
+
+// pour sends the bytes of the file. What the other end says meanwhile, or that it is gone, ends it.
+func (t *transfer) pour(ctx context.Context, file io.Reader, size int64) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	stop := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if n, err := t.watch(stop); err != nil {
+			cancel(err)
+		} else if n != nil {
+			cancel(errStranger)
+		}
+	}()
+	defer func() { close(stop); <-watched; cancel(nil) }()
+	buf := make([]byte, chunkSize)
+	for sent := int64(0); sent < size; {
+		n, err := io.ReadFull(file, buf[:min(chunkSize, size-sent)])
+		if err != nil {
+			return fmt.Errorf("the file has become shorter: %w", err)
+		}
+		if err := t.client.Send(ctx, peersox.Binary, buf[:n]); err != nil {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return err
+		}
+		sent += int64(n)
+		t.show.at(sent)
+	}
+	return nil
+}
+
+const receiveHelp = `Usage: peersox receive [flags] CODE
+
+Fetches the file that another machine sends with "peersox send FILE", which prints the code. The file
+keeps its name, and no file is ever overwritten: if there is one of that name, the new one gets a
+number. It appears when all of it is there and its SHA-256 is right.
+`
+
+func receiveCommand(ctx context.Context, e *env, args []string) error {
+	server, loopback := connectionFlags(e)
+	dir := e.flags.String("dir", ".", "the `FOLDER` in which to put the file")
+	code, err := e.parseOne(args, "CODE", receiveHelp)
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(*dir); err != nil {
+		return err
+	} else if !info.IsDir() {
+		return fmt.Errorf("%s is no folder", *dir)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	t := newTransfer(ctx, e, *server, *loopback)
+	defer t.close()
+	if _, err := t.client.Pair(ctx, code); err != nil {
+		return err
+	}
+	path, err := t.receive(ctx, *dir)
+	if err != nil {
+		return t.explain(ctx, err)
+	}
+	fmt.Fprintf(e.stdout, "%s\n", printable(path))
+	return nil
+}
+
+// receive is the receiver's part. It returns the path of the file.
+func (t *transfer) receive(ctx context.Context, dir string) (path string, err error) {
+	if err := t.paired(ctx, answerTime); err != nil {
+		return "", err
+	}
+	if err := t.tell(ctx, note{Ready: true}); err != nil {
+		return "", err
+	}
+	n, err := t.note(ctx)
+	if err != nil {
+		return "", err
+	}
+	if n.Name == "" || n.Size < 0 {
+		return "", errStranger
+	}
+	defer func() {
+		if err != nil && ctx.Err() == nil {
+			t.tell(ctx, note{Error: "the receiver cannot keep the file"})
+		}
+	}()
+	tmp, err := os.CreateTemp(dir, ".peersox-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(tmp.Name())
+	defer tmp.Close()
+	t.show.begin(n.Name, n.Size)
+	defer t.show.end()
+	sum := sha256.New()
+	if err := t.drain(ctx, io.MultiWriter(tmp, sum), n.Size); err != nil {
+		return "", err
+	}
+	if err := t.verify(ctx, sum); err != nil {
+		return "", err
+	}
+	if err := errors.Join(tmp.Chmod(0o644), tmp.Sync(), tmp.Close()); err != nil {
+		return "", err
+	}
+	if path, err = place(tmp.Name(), dir, safeName(n.Name)); err != nil {
+		return "", err
+	}
+	return path, t.tell(ctx, note{Done: true})
+}
+
+// drain takes the bytes of the file.
+func (t *transfer) drain(ctx context.Context, w io.Writer, size int64) error {
+	for got := int64(0); got < size; {
+		m, err := t.message(ctx, t.answer)
+		if err != nil {
+			return err
+		}
+		if m.Kind != peersox.Binary {
+			_, err := parseNote(m)
+			return errors.Join(errStranger, err)
+		}
+		if got += int64(len(m.Data)); got > size || len(m.Data) == 0 {
+			return errStranger
+		}
+		if _, err := w.Write(m.Data); err != nil {
+			return err
+		}
+		t.show.at(got)
+	}
+	return nil
+}
+
+var errSum = errors.New("what came is not what was sent: its SHA-256 is wrong")
+
+// verify compares the checksums.
+func (t *transfer) verify(ctx context.Context, sum hash.Hash) error {
+	n, err := t.note(ctx)
+	if err == nil && n.SHA256 != hex.EncodeToString(sum.Sum(nil)) {
+		err = errSum
+	}
+	return err
+}
+
+// place gives a file its name, or the next one with a number that is free. It never replaces a file.
+func place(tmp, dir, name string) (path string, err error) {
+	ext := filepath.Ext(name)
+	base := strings.TrimSuffix(name, ext)
+	if base == "" {
+		base, ext = name, ""
+	}
+	for n := 1; n < 1000; n++ {
+		path = filepath.Join(dir, name)
+		if n > 1 {
+			path = filepath.Join(dir, fmt.Sprintf("%s-%d%s", base, n, ext))
+		}
+		if err = os.Link(tmp, path); err != nil && !errors.Is(err, os.ErrExist) {
+			err = duplicate(tmp, path) // there are file systems without links
+		}
+		if !errors.Is(err, os.ErrExist) {
+			return path, err
+		}
+	}
+	return "", err
+}
+
+// duplicate copies a file to a name that must be free.
+func duplicate(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Close()); err != nil {
+		os.Remove(to)
+	}
+	return err
+}
+
+// safeName returns a name that another machine has chosen in a form that does no harm here: without a path, unprintable
+// characters, or a dot at its beginning.
+func safeName(name string) string {
+	name = name[strings.LastIndexAny(name, `/\`)+1:]
+	name = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) || strings.ContainsRune(`<>:"|?*`, r) {
+			return '_'
+		}
+		return r
+	}, name)
+	name = strings.Trim(name, ". ")
+	for len(name) > maxName {
+		_, n := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-n]
+	}
+	if name == "" {
+		return "file"
+	}
+	return name
+}
+
+// printable returns a text that does nothing to a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}
+
+var (
+	errStranger = errors.New("the other end is not peersox send or receive, or one of another version")
+	errNobody   = errors.New("nobody has entered the code in time")
+	errLost     = errors.New("the connection was lost")
+	errAnswer   = errors.New("the other end says nothing more")
+)
+
+// An otherError is what the other end has said of a failure.
+type otherError struct{ text string }
+
+func (e *otherError) Error() string { return "the other end: " + printable(e.text) }
+
+// explain says that it was the user who ended it.
+func (t *transfer) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	return err
+}
+
+// paired waits for the other end.
+func (t *transfer) paired(ctx context.Context, patience time.Duration) error {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		select {
+		case e := <-t.events:
+			switch e.(type) {
+			case peersox.PeerConnected:
+				return nil
+			case peersox.ConnectionClosed:
+				return errLost
+			}
+		case <-timer.C:
+			return errNobody
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// message waits for the next message.
+func (t *transfer) message(ctx context.Context, patience time.Duration) (peersox.Message, error) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		select {
+		case e := <-t.events:
+			switch e := e.(type) {
+			case peersox.Message:
+				return e, nil
+			case peersox.ConnectionClosed:
+				return peersox.Message{}, errors.Join(errLost, e.Err)
+			}
+		case <-timer.C:
+			return peersox.Message{}, errAnswer
+		case <-ctx.Done():
+			return peersox.Message{}, ctx.Err()
+		}
+	}
+}
+
+// watch waits for a note, or the end of the connection, or until it is stopped.
+func (t *transfer) watch(stop <-chan struct{}) (*note, error) {
+	for {
+		select {
+		case e := <-t.events:
+			switch e := e.(type) {
+			case peersox.Message:
+				n, err := parseNote(e)
+				return &n, err
+			case peersox.ConnectionClosed:
+				return nil, errors.Join(errLost, e.Err)
+			}
+		case <-stop:
+			return nil, nil
+		}
+	}
+}
+
+// note waits for what the other end says.
+func (t *transfer) note(ctx context.Context) (note, error) {
+	m, err := t.message(ctx, t.answer)
+	if err != nil {
+		return note{}, err
+	}
+	return parseNote(m)
+}
+
+func parseNote(m peersox.Message) (n note, err error) {
+	switch {
+	case m.Kind != peersox.Text || json.Unmarshal(m.Data, &n) != nil:
+		return note{}, errStranger
+	case n.Error != "":
+		return note{}, &otherError{n.Error}
+	}
+	return n, nil
+}
+
+func (t *transfer) tell(ctx context.Context, n note) error {
+	b, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	return t.client.Send(ctx, peersox.Text, b)
+}
+
+// close closes the connection, and hears of events no more.
+func (t *transfer) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		t.client.Close(ctx)
+	}()
+	for {
+		select {
+		case <-t.events:
+		case <-done:
+			return
+		}
+	}
+}

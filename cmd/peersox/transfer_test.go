@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshpair/meshpair/peersox"
+)
+
+// startSend starts sending a file and returns the code.
+func startSend(t *testing.T, url, path string) (*running, string) {
+	t.Helper()
+	r := start(t, "send", "-server", url, "-loopback", path)
+	line := r.expect("The code is")
+	return r, regexp.MustCompile(`\d{6}`).FindString(line)
+}
+
+// A file arrives whole under its name, and never in the place of another one.
+func TestTransfer(t *testing.T) {
+	url := startServer(t)
+	from, to := t.TempDir(), t.TempDir()
+	for i, size := range []int{0, 1, chunkSize, 3_000_000} {
+		data := make([]byte, size)
+		rand.NewChaCha8([32]byte{byte(i)}).Read(data)
+		path := filepath.Join(from, "photo.tar.gz")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		sender, code := startSend(t, url, path)
+		receiver := start(t, "receive", "-server", url, "-loopback", "-dir", to, code)
+		want := filepath.Join(to, "photo.tar.gz")
+		if i > 0 {
+			want = filepath.Join(to, fmt.Sprintf("photo.tar-%d.gz", i+1))
+		}
+		receiver.line(want, func(line string) bool { return line == want })
+		sender.expect("has arrived")
+		for _, r := range []*running{sender, receiver} {
+			r.wait()
+			if r.status != 0 || r.stderr.Len() > 0 {
+				t.Fatalf("status %d: %s", r.status, &r.stderr)
+			}
+		}
+		if got, err := os.ReadFile(want); err != nil || !bytes.Equal(got, data) {
+			t.Fatalf("%d of %d bytes: %v", len(got), size, err)
+		}
+	}
+	if files, _ := os.ReadDir(to); len(files) != 4 {
+		t.Errorf("%d files are there", len(files))
+	}
+}
+
+// evil plays a sender or a receiver that does what a test wants.
+func evil(t *testing.T, url string, pair func(c *peersox.Client) error, answer func(c *peersox.Client, m peersox.Message) bool) {
+	t.Helper()
+	done := make(chan struct{})
+	var c *peersox.Client
+	c = peersox.NewClient(peersox.ClientConfig{URL: url, Loopback: true, NoUpgrade: true, OnEvent: func(e peersox.Event) {
+		switch e := e.(type) {
+		case peersox.Message:
+			if !answer(c, e) {
+				close(done)
+			}
+		case peersox.PeerConnected:
+			answer(c, peersox.Message{})
+		}
+	}})
+	if err := pair(c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		defer cancel()
+		c.Close(ctx)
+	})
+}
+
+// What a sender must not do leaves nothing behind.
+func TestReceiveRefuses(t *testing.T) {
+	url := startServer(t)
+	text := func(c *peersox.Client, s string) { c.Send(context.Background(), peersox.Text, []byte(s)) }
+	data := func(c *peersox.Client, s string) { c.Send(context.Background(), peersox.Binary, []byte(s)) }
+	sum := fmt.Sprintf(`{"sha256":"%x"}`, sha256.Sum256([]byte("abc")))
+	tests := []struct {
+		name string
+		send func(c *peersox.Client)
+		want string
+	}{
+		{"wrong sum", func(c *peersox.Client) { text(c, `{"name":"x","size":3}`); data(c, "abd"); text(c, sum) }, "SHA-256 is wrong"},
+		{"no sum", func(c *peersox.Client) { text(c, `{"name":"x","size":3}`); data(c, "abc"); text(c, `{}`) }, "SHA-256 is wrong"},
+		{"too much", func(c *peersox.Client) { text(c, `{"name":"x","size":3}`); data(c, "abcd") }, "not peersox send"},
+		{"an empty chunk", func(c *peersox.Client) { text(c, `{"name":"x","size":3}`); data(c, "") }, "not peersox send"},
+		{"a text", func(c *peersox.Client) { text(c, `{"name":"x","size":3}`); text(c, "abc") }, "not peersox send"},
+		{"no name", func(c *peersox.Client) { text(c, `{"size":3}`) }, "not peersox send"},
+		{"a negative size", func(c *peersox.Client) { text(c, `{"name":"x","size":-3}`) }, "not peersox send"},
+		{"no note", func(c *peersox.Client) { data(c, `{"name":"x","size":3}`) }, "not peersox send"},
+		{"an error", func(c *peersox.Client) { text(c, `{"name":"x","size":3}`); text(c, `{"error":"no \u001b[2J more"}`) }, "the other end: no \ufffd[2J more"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var code string
+			evil(t, url, func(c *peersox.Client) error {
+				p, err := c.InitPairing(t.Context())
+				code = p.Code
+				return err
+			}, func(c *peersox.Client, m peersox.Message) bool {
+				if string(m.Data) == `{"ready":true,"size":0}` {
+					test.send(c)
+				}
+				return true
+			})
+			dir := t.TempDir()
+			r := start(t, "receive", "-server", url, "-loopback", "-dir", dir, code)
+			r.wait()
+			if r.status != 1 || !strings.Contains(r.stderr.String(), test.want) {
+				t.Errorf("status %d: %s", r.status, &r.stderr)
+			}
+			if files, _ := os.ReadDir(dir); len(files) > 0 {
+				t.Errorf("%v is left", files)
+			}
+		})
+	}
+}
+
+// A receiver that fails, or is another program, makes the sender fail.
+func TestSendFails(t *testing.T) {
+	url := startServer(t)
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, make([]byte, 20<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for first, want := range map[string]string{
+		`{"ready":false}`: "not peersox send",
+		`hello`:           "not peersox send",
+		`{"error":"no"}`:  "the other end: no",
+		`{"ready":true}`:  "the other end: full", // and then, when the first bytes have come
+	} {
+		t.Run(first, func(t *testing.T) {
+			r, code := startSend(t, url, path)
+			chunks := 0
+			evil(t, url, func(c *peersox.Client) error { _, err := c.Pair(t.Context(), code); return err },
+				func(c *peersox.Client, m peersox.Message) bool {
+					if m.Kind == 0 {
+						c.Send(context.Background(), peersox.Text, []byte(first))
+					} else if m.Kind == peersox.Binary {
+						if chunks++; chunks == 2 {
+							c.Send(context.Background(), peersox.Text, []byte(`{"error":"full"}`))
+						}
+					}
+					return true
+				})
+			r.wait()
+			if r.status != 1 || !strings.Contains(r.stderr.String(), want) {
+				t.Errorf("status %d: %s", r.status, &r.stderr)
+			}
+		})
+	}
+	for _, args := range [][]string{{}, {"a", "b"}, {t.TempDir()}, {"no such file"}} {
+		r := start(t, append([]string{"send", "-server", url}, args...)...)
+		r.wait()
+		if want := 2 - len(args)%2; r.status != want {
+			t.Errorf("send %q: status %d: %s", args, r.status, &r.stderr)
+		}
+	}
+	r := start(t, "receive", "-server", url, "-loopback", "000000")
+	r.wait()
+	if r.status != 1 || !strings.Contains(r.stderr.String(), peersox.ErrCode.Error()) {
+		t.Errorf("status %d: %s", r.status, &r.stderr)
+	}
+}
+
+// A signal ends a sender that waits.
+func TestSendInterrupted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, _ := startSend(t, startServer(t), path)
+	r.stop()
+	r.wait()
+	if r.status != 1 || !strings.Contains(r.stderr.String(), "interrupted") {
+		t.Errorf("status %d: %s", r.status, &r.stderr)
+	}
+}
+
+func TestSafeName(t *testing.T) {
+	for name, want := range map[string]string{
+		"a.txt": "a.txt", "../../etc/passwd": "passwd", `C:\x\y.z`: "y.z", "..": "file", "": "file", "/": "file", ".bashrc": "bashrc",
+		"a\x1b[2Jb": "a_[2Jb", "a\x00b": "a_b", "été.pdf": "été.pdf", "a\u202eb": "a_b", "x:y": "x_y", "\xff": "_",
+		strings.Repeat("ä", 200): strings.Repeat("ä", maxName/2),
+	} {
+		if got := safeName(name); got != want {
+			t.Errorf("%q becomes %q, want %q", name, got, want)
+		}
+	}
+}
+
+// Where links cannot be made a file is copied, and replaces none either.
+func TestDuplicate(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	os.WriteFile(a, []byte("a"), 0o600)
+	for i := range 2 {
+		if err := duplicate(a, b); (err == nil) != (i == 0) || i > 0 && !errors.Is(err, os.ErrExist) {
+			t.Error(err)
+		}
+	}
+	if got, _ := os.ReadFile(b); string(got) != "a" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestProgress(t *testing.T) {
+	var out bytes.Buffer
+	now := time.Unix(0, 0)
+	p := &progress{w: &out, draws: true, now: func() time.Time { return now }}
+	p.begin("a name\x1b that is longer than there is room for", 4<<20)
+	now = now.Add(time.Second)
+	p.at(1 << 20)
+	p.at(2 << 20) // too soon to be drawn
+	now = now.Add(time.Second)
+	p.at(4 << 20)
+	p.end()
+	want := []string{
+		"a name\ufffd that is longer … ░░░░░░░░░░░░░░░░░░░░░░░░   0 % of 4.0 MiB",
+		"a name\ufffd that is longer … ██████░░░░░░░░░░░░░░░░░░  25 % of 4.0 MiB, 1.0 MiB/s",
+		"a name\ufffd that is longer … ████████████████████████ 100 % of 4.0 MiB, 2.0 MiB/s",
+	}
+	got := strings.Split(strings.ReplaceAll(strings.TrimSuffix(out.String(), "\x1b[K\n"), "\x1b[K", ""), "\r")[1:]
+	if !slices.Equal(slices.Compact(got), want) {
+		t.Errorf("%q", got)
+	}
+	for n, want := range map[int64]string{5: "5 B", 1536: "1.5 KiB", 3 << 30: "3.0 GiB"} {
+		if got := bytesOf(n); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

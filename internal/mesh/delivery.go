@@ -1,0 +1,432 @@
+package mesh
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/meshpair/meshpair/internal/wire"
+)
+
+// Times and sizes of the contract of delivery (chapter EXT).
+const (
+	deliveryVersion = 1
+
+	AckDelay      = 50 * time.Millisecond  // at most, from a message to its acknowledgement
+	AckBytes      = 64 << 10               // that come before there is one at once
+	MinRepeat     = 300 * time.Millisecond // at least, without an acknowledgement on a way over others, before messages are repeated
+	MaxRepeat     = 4 * time.Second        // at most
+	ProbeInterval = 500 * time.Millisecond // between two looks at the channels
+	ProbeAfter    = 900 * time.Millisecond // of silence on a channel before a sign of life is asked for
+	SuspectAfter  = 1900 * time.Millisecond
+	RelayWindow   = 256 << 10 // bytes on their way over others, which drop what is too much for them
+)
+
+// A delivery is the state of both sequences between this member and another one that keeps the contract: of each all
+// messages are delivered once and in order, whichever way they come.
+type delivery struct {
+	session uint32 // with which the other marks its messages to this one
+	theirs  uint32 // with which this one marks its; 0: the other has not said hello
+	window  int    // bytes that may be on their way
+	bye     bool   // it has said goodbye
+	parted  bool   // so has this one
+
+	numbers  uint64 // messages that have a number
+	acked    uint64 // those that have come
+	at       int    // in member.queue: the first that is not wholly on its way
+	inflight int    // bytes on their way
+	repeat   *timer // until what is on its way over others is repeated
+	pause    time.Duration
+	timed    uint64 // the number whose acknowledgement is timed; 0: none
+	timedAt  time.Duration
+	trip     time.Duration // the smoothed round trip
+
+	came    uint64                   // up to this number all has come
+	early   map[uint64]*earlyMessage // those after a gap
+	held    int                      // their bytes
+	unacked int                      // bytes that came since the last acknowledgement
+	ack     *timer
+}
+
+// An earlyMessage is one of which an earlier one is missing.
+type earlyMessage struct {
+	private bool
+	content []byte
+}
+
+// keeps reports whether a member keeps the contract, as far as is known.
+func (m *member) keeps() bool { return m.theirs != 0 }
+
+// greet says hello to a member, or tells it again what it does not know (EXT-2).
+func (c *Core) greet(m *member) {
+	if c.cfg.Original {
+		return
+	}
+	c.say(m, &wire.Delivery{Kind: wire.DeliveryHello, Hello: wire.Hello{
+		Version: deliveryVersion, Session: m.session, Echo: m.theirs, Window: uint32(c.cfg.Window)}})
+}
+
+// say sends a message of the contract.
+func (c *Core) say(m *member, d *wire.Delivery) {
+	if ch := c.route(m.id); ch != nil {
+		c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceDelivery, Content: d.Append(nil)}).Append(nil))
+	}
+}
+
+// deliveryMessage handles a message of the contract (EXT-1).
+func (c *Core) deliveryMessage(m *member, content []byte) {
+	var d wire.Delivery
+	if c.cfg.Original {
+		return
+	}
+	if err := d.Decode(content); err != nil {
+		c.emit(Note{Text: "message ignored", ID: m.id, Err: err})
+		return
+	}
+	switch d.Kind {
+	case wire.DeliveryHello:
+		c.hello(m, d.Hello)
+	case wire.DeliveryAck:
+		if d.Ack.Session == m.theirs {
+			c.acknowledged(m, d.Ack.Number)
+		}
+	case wire.DeliveryProbe:
+		if !d.Probe && m.ch != nil {
+			c.sign(m.ch, true)
+		}
+	case wire.DeliveryBye:
+		m.bye = true
+		if m.ch == nil {
+			c.forget(m, nil)
+		}
+	}
+}
+
+// hello begins a sequence, or another one if the other end has lost the one there was (EXT-3).
+func (c *Core) hello(m *member, h wire.Hello) {
+	if h.Session == 0 || h.Version == 0 {
+		return
+	}
+	m.window = int(min(h.Window, 1<<30))
+	if h.Session != m.theirs {
+		if m.theirs != 0 && (m.came > 0 || len(m.early) > 0) {
+			m.session = c.newSession()
+			m.came, m.unacked = 0, 0
+			c.dropEarly(m)
+		}
+		c.restart(m)
+		m.theirs = h.Session
+		if len(c.waiting) > 0 {
+			c.admit()
+		}
+		c.rewakeOne(m)
+	}
+	if h.Echo != m.session {
+		c.greet(m)
+	}
+}
+
+func (c *Core) newSession() uint32 { return max(1, c.cfg.Rand()) }
+
+// restart begins the sequence to a member from 1. What was on its way may have come, and is given up (EXT-3).
+func (c *Core) restart(m *member) {
+	if m.theirs != 0 {
+		keep := m.queue[:0]
+		for i, it := range m.queue {
+			if i < m.at || it.first != 0 || it.sent > 0 {
+				m.queued -= it.left(m.acked) + itemCost
+				if it.first == 0 {
+					m.queued += it.sent
+				}
+				continue
+			}
+			it.first = 0
+			keep = append(keep, it)
+		}
+		clear(m.queue[len(keep):])
+		m.queue = keep
+	}
+	m.at, m.inflight, m.numbers, m.acked, m.timed = 0, 0, 0, 0, 0
+	m.repeat.stop()
+}
+
+// frames returns in how many parts a message travels.
+func (it *item) frames() uint64 { return uint64(max(1, (len(it.msg.data)+ChunkSize-1)/ChunkSize)) }
+
+// left returns how many bytes of an item lie after a number.
+func (it *item) left(acked uint64) int {
+	if it.first == 0 || acked < it.first {
+		return len(it.msg.data)
+	}
+	return max(0, len(it.msg.data)-int(acked-it.first+1)*ChunkSize)
+}
+
+// acknowledged frees what has come at a member (EXT-6).
+func (c *Core) acknowledged(m *member, n uint64) {
+	if n <= m.acked || n > m.numbers {
+		return
+	}
+	if m.timed != 0 && n >= m.timed {
+		trip := c.now - m.timedAt
+		if m.trip == 0 {
+			m.trip = trip
+		}
+		m.trip += (trip - m.trip) / 8
+		m.timed = 0
+	}
+	freed := 0 // of what is on its way
+	for len(m.queue) > 0 && m.queue[0].first != 0 && m.queue[0].first <= n {
+		it := &m.queue[0]
+		part := it.left(m.acked) - it.left(n)
+		freed += part
+		m.queued -= part
+		if n < it.first+it.frames()-1 {
+			if m.at == 0 { // what is repeated need not be before this
+				it.sent = max(it.sent, len(it.msg.data)-it.left(n))
+			}
+			break
+		}
+		freed++
+		m.queued -= itemCost
+		m.queue[0] = item{}
+		m.queue = m.queue[1:]
+		m.at = max(0, m.at-1)
+	}
+	m.acked = n
+	m.inflight = max(0, m.inflight-freed)
+	m.progress = c.now
+	m.pause = 0
+	c.watchRepeat(m)
+	if len(c.waiting) > 0 && m.queued < c.cfg.SendQueue {
+		c.admit()
+	}
+	c.rewakeOne(m)
+}
+
+// watchRepeat has what is on its way to a member repeated when no acknowledgement comes. Over a channel of its own
+// nothing is lost as long as that lives (EXT-8).
+func (c *Core) watchRepeat(m *member) {
+	m.repeat.stop()
+	if !m.keeps() || m.acked == m.numbers && m.at == len(m.queue) || m.ch != nil && !m.ch.suspect {
+		return
+	}
+	c.repeatLater(m)
+}
+
+// repeatLater has what is on its way to a member repeated if no acknowledgement comes.
+func (c *Core) repeatLater(m *member) {
+	m.repeat.stop()
+	if m.pause == 0 {
+		m.pause = min(max(MinRepeat, 4*m.trip), MaxRepeat)
+	}
+	m.repeat = c.after(m.pause, func() {
+		m.pause = min(2*m.pause, MaxRepeat)
+		c.guessAgain(m)
+		if m.acked < m.numbers {
+			c.rewind(m)
+		}
+	})
+}
+
+// rewind has all that has no acknowledgement sent again, on what is the way now. Numbers remove the doubles (EXT-8).
+func (c *Core) rewind(m *member) {
+	if !m.keeps() {
+		return
+	}
+	for i := range m.queue {
+		it := &m.queue[i]
+		if it.first == 0 {
+			break
+		}
+		it.sent = len(it.msg.data) - it.left(m.acked)
+		if it.first+it.frames()-1 <= m.acked {
+			it.sent = len(it.msg.data)
+		}
+	}
+	m.at, m.inflight, m.timed = 0, 0, 0
+	c.watchRepeat(m)
+	c.rewakeOne(m)
+}
+
+// rewakeOne has what waits for a member sent.
+func (c *Core) rewakeOne(m *member) {
+	if c.sendable(m) {
+		if ch := c.route(m.id); ch != nil {
+			c.wake(ch)
+		}
+	}
+}
+
+// sendable reports whether something waits for a member that may be sent now (EXT-7).
+func (c *Core) sendable(m *member) bool {
+	if m.at >= len(m.queue) {
+		return false
+	}
+	if !m.keeps() {
+		return true
+	}
+	limit := min(m.window, c.cfg.SendQueue)
+	if m.ch == nil || m.ch.suspect {
+		limit = min(limit, RelayWindow)
+	}
+	return m.inflight < max(limit, 1)
+}
+
+// numbered takes a message of a sequence (EXT-5, EXT-6).
+func (c *Core) numbered(m *member, private bool, u *wire.UserMessage, content []byte) {
+	size := len(content)
+	switch {
+	case u.Number <= m.came:
+		c.ackNow(m) // the acknowledgement may have been lost
+		return
+	case u.Number > m.came+1:
+		if m.early[u.Number] == nil && m.held+size+itemCost <= c.cfg.Window && c.partial+c.held+size <= c.cfg.MaxPartialAll {
+			if m.early == nil {
+				m.early = make(map[uint64]*earlyMessage)
+			}
+			m.early[u.Number] = &earlyMessage{private, bytes.Clone(content)}
+			m.held += size + itemCost
+			c.held += size + itemCost
+		}
+		c.ackNow(m)
+		return
+	}
+	c.userMessage(m, private, u)
+	m.came++
+	for len(m.early) > 0 {
+		e := m.early[m.came+1]
+		if e == nil {
+			break
+		}
+		m.came++
+		delete(m.early, m.came)
+		m.held -= len(e.content) + itemCost
+		c.held -= len(e.content) + itemCost
+		var next wire.UserMessage
+		if next.Decode(e.content) == nil {
+			c.userMessage(m, e.private, &next)
+		}
+	}
+	if m.unacked += size; m.unacked >= AckBytes {
+		c.ackNow(m)
+	} else if m.unacked == size {
+		m.ack = c.after(AckDelay, func() { c.ackNow(m) })
+	}
+}
+
+func (c *Core) ackNow(m *member) {
+	m.ack.stop()
+	m.unacked = 0
+	c.say(m, &wire.Delivery{Kind: wire.DeliveryAck, Ack: wire.Ack{Session: m.session, Number: m.came}})
+}
+
+func (c *Core) dropEarly(m *member) {
+	c.held -= m.held
+	m.early, m.held = nil, 0
+	m.ack.stop()
+}
+
+// sign sends a sign of life, or asks for one, on a channel.
+func (c *Core) sign(ch *channel, is bool) {
+	d := wire.Delivery{Kind: wire.DeliveryProbe, Probe: is}
+	c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: ch.member.id, ServiceID: wire.ServiceDelivery, Content: d.Append(nil)}).Append(nil))
+}
+
+// probe looks for channels on which nothing comes, and goes round them: their ends do not know of it (EXT-9).
+func (c *Core) probe() {
+	c.probing = c.after(ProbeInterval, c.probe)
+	for _, m := range c.order {
+		ch := m.ch
+		if ch == nil || !m.keeps() {
+			continue
+		}
+		if ch.stalled { // nor is it read there that a sign is asked for: what waits for the user here is no failure
+			if len(ch.out) == 0 { // or signs would pile up where nobody reads at all
+				c.sign(ch, true)
+			}
+			continue
+		}
+		if ch.suspect {
+			continue
+		}
+		silent := c.now - ch.heard
+		switch {
+		case silent >= SuspectAfter && ch.asked > 0 && c.now-ch.asked >= ProbeInterval:
+			ch.suspect = true
+			c.emit(Note{Text: "a channel is silent", ID: m.id})
+			m.adjacent, m.guessed = remove(c.Neighbors(), m.id), true // a guess
+			c.reroute()
+			c.rewind(m)
+		case silent >= ProbeAfter && ch.asked == 0:
+			ch.asked = c.now
+			c.sign(ch, false)
+		}
+	}
+}
+
+// heardOn notes that something came on a channel.
+func (c *Core) heardOn(ch *channel) {
+	ch.heard, ch.asked = c.now, 0
+	if ch.suspect {
+		ch.suspect = false
+		ch.member.adjacent, ch.member.guessed = nil, false
+		c.reroute()
+		c.repeatLater(ch.member) // what took the other way meanwhile may have been lost there; what was in this one was not
+		c.rewakeOne(ch.member)
+	}
+}
+
+// strand makes a member distant whose channel broke without a goodbye: it lives, as far as is known, and others lead
+// to it (EXT-10).
+func (c *Core) strand(m *member, err error) {
+	m.adjacent, m.guessed = c.Neighbors(), true // a guess
+	m.missed, m.via = 0, nil
+	c.reroute()
+	c.emit(Note{Text: "a channel broke", ID: m.id, Err: err})
+	c.shout(m)
+	c.notifyDistant()
+	c.seekSoon(m.id)
+	c.rewind(m)
+	c.rewake()
+}
+
+// guessAgain tries another member as the way to one of which only a guess says who leads to it, and tells it along that
+// who leads here.
+func (c *Core) guessAgain(m *member) {
+	if m.guessed && m.ch == nil && len(m.adjacent) > 1 {
+		m.adjacent = append(m.adjacent[1:], m.adjacent[0])
+		c.reroute()
+		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.Neighbors()})
+		c.shout(m)
+	}
+}
+
+// shout tells a member to which nobody knows the way who leads here, through others than the one that is the guess: one
+// of them may know it.
+func (c *Core) shout(m *member) {
+	f := wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.Neighbors()}
+	b := (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceFullMesh, Content: f.Append(nil)}).Append(nil)
+	guess, left := c.route(m.id), maxShout
+	for _, id := range m.adjacent {
+		if o := c.members[id]; o != nil && o.ch != nil && !o.ch.suspect && o.ch != guess && left > 0 {
+			left--
+			c.queue(o.ch, b)
+		}
+	}
+}
+
+// maxShout is through how many others a member is told at a time who leads here.
+const maxShout = 8
+
+// part says goodbye to all that a channel leads to, when all has been sent that waits for them, and reports whether there
+// was anybody (EXT-10).
+func (c *Core) part(ch *channel) bool {
+	said := false
+	for _, m := range c.order {
+		if m.keeps() && !m.parted && c.route(m.id) == ch {
+			m.parted, said = true, true
+			c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceDelivery,
+				Content: (&wire.Delivery{Kind: wire.DeliveryBye}).Append(nil)}).Append(nil))
+		}
+	}
+	return said
+}

@@ -1,0 +1,90 @@
+package peersox
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// A PairingStore keeps the pairing of a [Client], so that it need not be made anew. Its methods may be called by any
+// number of goroutines at once.
+type PairingStore interface {
+	// Load returns the pairing, or ErrNoPairing if none is kept.
+	Load() (Pairing, error)
+	// Save keeps the pairing in place of what was kept before.
+	Save(Pairing) error
+	// Delete forgets the pairing; it is no error if none is kept.
+	Delete() error
+}
+
+// A PairingFile keeps a pairing in a file of this name, which only the user may read: whoever knows a pairing can take
+// its place. The file holds one line, CODE_HASH, which is also what the original keeps. With an empty name it is
+// peersox/pairing in the user's folder for configuration (see [os.UserConfigDir]).
+type PairingFile string
+
+func (f PairingFile) path() (string, error) {
+	if f != "" {
+		return string(f), nil
+	}
+	dir, err := os.UserConfigDir()
+	return filepath.Join(dir, "peersox", "pairing"), err
+}
+
+// Load implements [PairingStore]. What is no pairing counts as none.
+func (f PairingFile) Load() (Pairing, error) {
+	path, err := f.path()
+	if err != nil {
+		return Pairing{}, err
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Pairing{}, ErrNoPairing
+	}
+	if err != nil {
+		return Pairing{}, err
+	}
+	code, hash, ok := strings.Cut(strings.TrimSpace(string(b)), "_")
+	if !ok || code == "" || hash == "" {
+		return Pairing{}, ErrNoPairing
+	}
+	return Pairing{Code: code, Hash: hash}, nil
+}
+
+// Save implements [PairingStore]. The file is whole at any moment.
+func (f PairingFile) Save(p Pairing) error {
+	path, err := f.path()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(dir, ".pairing-*") // with mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = tmp.WriteString(p.Code + "_" + p.Hash + "\n")
+	err = errors.Join(err, tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+	}
+	return err
+}
+
+// Delete implements [PairingStore].
+func (f PairingFile) Delete() error {
+	path, err := f.path()
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
