@@ -13,6 +13,7 @@ need node nodejs
 need npm npm
 need cc "gcc libc6-dev" # for go test -race
 need redis-server redis-server
+need python3 python3
 if [ -z "${CHROMIUM:-}" ]; then
 	need chromium chromium
 fi
