@@ -10,6 +10,7 @@ func FuzzDataChannelBuilder(f *testing.F) { fuzz(f, "dataChannelBuilder.Message"
 func FuzzFullMesh(f *testing.F)           { fuzz(f, "fullMesh.Message") }
 func FuzzConnectionRequest(f *testing.F)  { fuzz(f, "fullMesh.ConnectionRequest") }
 func FuzzUserMessage(f *testing.F)        { fuzz(f, "userMessage.Message") }
+func FuzzDelivery(f *testing.F)           { fuzz(f, "delivery.Message") }
 
 // fuzz seeds the fuzzer with the vectors of a schema, and requires of any input
 // that Decode does not panic, allocates in proportion to it (WIR-13), and that

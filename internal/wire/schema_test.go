@@ -46,6 +46,7 @@ var schemas = map[string]schema{
 	"fullMesh.Message":           schemaOf(jsonFullMesh.message),
 	"fullMesh.ConnectionRequest": schemaOf(jsonConnectionRequest.message),
 	"userMessage.Message":        schemaOf(jsonUserMessage.message),
+	"delivery.Message":           schemaOf(jsonDelivery.message),
 }
 
 // hexBytes is a bytes field: {"hex": "..."}; nil when absent.
@@ -221,15 +222,43 @@ type jsonUserMessage struct {
 		ID, Nb  uint32
 		Content hexBytes
 	}
+	Number  uint64 `json:",string"`
+	Session uint32
+	All     bool
 }
 
 func (j jsonUserMessage) message() UserMessage {
-	m := UserMessage{Length: j.Length, Type: UserType(j.Type)}
+	m := UserMessage{Length: j.Length, Type: UserType(j.Type), Number: j.Number, Session: j.Session, All: j.All}
 	if j.Full != nil {
 		m.Kind, m.Full = UserMessageFull, *j.Full
 	}
 	if c := j.Chunk; c != nil {
 		m.Kind, m.Chunk = UserMessageChunk, Chunk{c.ID, c.Nb, append([]byte{}, c.Content...)}
+	}
+	return m
+}
+
+type jsonDelivery struct {
+	Hello *struct{ Version, Session, Echo, Window uint32 }
+	Ack   *struct {
+		Session uint32
+		Number  uint64 `json:",string"`
+	}
+	Probe, Bye *bool
+}
+
+func (j jsonDelivery) message() (m Delivery) {
+	if h := j.Hello; h != nil {
+		m = Delivery{Kind: DeliveryHello, Hello: Hello(*h)}
+	}
+	if a := j.Ack; a != nil {
+		m = Delivery{Kind: DeliveryAck, Ack: Ack{a.Session, a.Number}}
+	}
+	if j.Probe != nil {
+		m = Delivery{Kind: DeliveryProbe, Probe: *j.Probe}
+	}
+	if j.Bye != nil {
+		m = Delivery{Kind: DeliveryBye}
 	}
 	return m
 }

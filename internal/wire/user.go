@@ -88,6 +88,9 @@ func (m *UserMessage) Decode(b []byte) error {
 			d.skip()
 		}
 	}
+	if m.Number == 0 { // WIR-14: without it the two others mean nothing
+		m.Session, m.All = 0, false
+	}
 	return d.finish("userMessage.Message")
 }
 

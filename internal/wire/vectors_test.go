@@ -124,7 +124,7 @@ func TestVectorsCoverEverySchema(t *testing.T) {
 	}
 }
 
-// TestGoodVectors: WIR-1, WIR-2, WIR-3, WIR-4, WIR-5, WIR-6, WIR-7, WIR-8, WIR-14.
+// TestGoodVectors: WIR-1, WIR-2, WIR-3, WIR-4, WIR-5, WIR-6, WIR-7, WIR-8, WIR-14, EXT-1.
 func TestGoodVectors(t *testing.T) {
 	for _, v := range vectors(t).Good {
 		t.Run(v.Schema+"/"+v.Name, func(t *testing.T) {

@@ -124,7 +124,26 @@ const userMessage = [
   ['length-after-full', bytes(3, '01') + uint(1, 5) + uint(2, 1), { length: 5, type: 1, full: { hex: '01' } }, 'fields in another order'],
   ['type-minus-1', uint(2, -1), { type: 4294967295 }, 'WIR-8: an enumeration keeps the low 32 bits'],
   ['chunk-field-3', chunk(bytes(3, '01') + uint(1, 5)), { chunk: { id: 5 } }, 'WIR-5: a chunk has no field 3'],
+  ['numbered-first', uint(77, 5) + uint(78, 6) + uint(79, 0) + bytes(3, '61') + uint(1, 1), { length: 1, full: { hex: '61' }, number: '5', session: 6 }, 'EXT-4: the fields of the extension before the others'],
+  ['number-alone', uint(77, 5) + bytes(3, ''), { full: { hex: '' }, number: '5' }, 'WIR-14: session and all have their default values'],
+  ['session-without-number', uint(78, 6) + uint(79, 1) + bytes(3, '61'), { full: { hex: '61' } }, 'WIR-14: without a number the two others mean nothing'],
+  ['number-0', uint(77, 0) + uint(78, 6) + uint(79, 1), {}, 'WIR-14: the number 0 is none'],
+  ['number-then-0', uint(77, 5) + uint(77, 0) + uint(78, 6), {}, 'WIR-7: the last number counts, 0 too'],
+  ['number-33-bits', uint(77, 2n ** 32n + 5n) + uint(78, 2n ** 32n + 6n) + uint(79, HIGH), { number: '4294967301', session: 6, all: true }, 'WIR-8: 64 bits of a uint64, 32 of a uint32', lowBits],
   ['chunk-id-33-bits', chunk(uint(1, 2n ** 32n + 5n) + bytes(4, '')), { chunk: { id: 5 } }, 'WIR-8: the low 32 bits']
+]
+
+const hello = (body) => bytes(1, body)
+const ack = (body) => bytes(2, body)
+const delivery = [
+  ['hello-then-bye', hello(uint(1, 1)) + uint(4, 1), { bye: true }, 'WIR-3: the last member wins'],
+  ['bye-then-hello', uint(4, 1) + hello(''), { hello: {} }, 'WIR-3: the last member wins, empty too'],
+  ['ack-replaced', ack(uint(1, 5)) + ack(uint(2, 6)), { ack: { number: '6' } }, 'WIR-7: replaced, not merged'],
+  ['ack-again', ack(uint(1, 5)) + uint(3, 1) + ack(uint(2, 6)), { ack: { number: '6' } }, 'WIR-3: the first member again, and nothing left of its first value', firstPlace],
+  ['ack-number-wide', ack(uint(2, 9, 10)), { ack: { number: '9' } }, 'WIR-8: 10 bytes'],
+  ['ack-session-33-bits', ack(uint(1, 2n ** 32n + 5n)), { ack: { session: 5 } }, 'WIR-8: the low 32 bits of a uint32, and all 64 of a uint64'],
+  ['probe-high-bits', uint(3, HIGH), { probe: true }, 'WIR-8: a bool of 2^40', lowBits],
+  ['bye-2', uint(4, 2), { bye: true }, 'WIR-8: a bool of 2']
 ]
 
 export const handmade = {
@@ -135,5 +154,6 @@ export const handmade = {
   'dataChannelBuilder.Message': dataChannelBuilder,
   'fullMesh.Message': fullMesh,
   'fullMesh.ConnectionRequest': connectionRequest,
-  'userMessage.Message': userMessage
+  'userMessage.Message': userMessage,
+  'delivery.Message': delivery
 }

@@ -43,6 +43,7 @@ function stretch(type, value) {
   const field = (f, v) => {
     if (embedded(f)) return [2, delimited(stretch(f.resolvedType, v))]
     if (f.repeated) return [2, delimited(v.map(wide).join(''))]
+    if (f.type === 'uint64') return [0, wide(v)]
     if (typeof v === 'string') return [2, delimited(Buffer.from(v).toString('hex'))]
     return v.hex === undefined ? [0, wide(Number(v))] : [2, delimited(v.hex)]
   }

@@ -25,7 +25,8 @@ export const schemas = [
   'dataChannelBuilder.Message',
   'fullMesh.Message',
   'fullMesh.ConnectionRequest',
-  'userMessage.Message'
+  'userMessage.Message',
+  'delivery.Message'
 ]
 
 export const typeOf = (schema) => root.lookupType(schema)
@@ -38,7 +39,10 @@ const conditional = {
   'signaling.Content.data': 'present',
   'channelBuilder.Negotiation.passive': 'present',
   'channelBuilder.Info.id': 'not default',
-  'channelBuilder.Info.wss': 'not default'
+  'channelBuilder.Info.wss': 'not default',
+  'userMessage.Message.number': 'numbered',
+  'userMessage.Message.session': 'numbered',
+  'userMessage.Message.all': 'numbered'
 }
 
 const isOneofMember = (field) => field.partOf !== null && !field.partOf.name.startsWith('_')
@@ -50,7 +54,7 @@ const isDefault = (value) => value === 0 || value === false || value === ''
 
 const defaultOf = (field) => {
   if (field.resolvedType instanceof protobuf.Type) return {}
-  return { bytes: { hex: '' }, string: '', bool: false }[field.type] ?? 0
+  return { bytes: { hex: '' }, string: '', bool: false, uint64: '0' }[field.type] ?? 0
 }
 
 // canonicalValue returns the value with exactly those fields that the canonical
@@ -68,7 +72,9 @@ export function canonicalValue(type, value) {
       if (v?.length) result[field.name] = v
       continue
     }
-    if (isOneofMember(field) || mode !== undefined) {
+    if (mode === 'numbered') {
+      if (BigInt(value.number ?? 0) === 0n) continue
+    } else if (isOneofMember(field) || mode !== undefined) {
       if (v === undefined || (mode === 'not default' && isDefault(v))) continue
     }
     v ??= defaultOf(field)
@@ -106,6 +112,7 @@ function fromMessage(type, message) {
     const v = message[field.name]
     if (field.resolvedType instanceof protobuf.Type) value[field.name] = fromMessage(field.resolvedType, v)
     else if (field.resolvedType instanceof protobuf.Enum) value[field.name] = v >>> 0
+    else if (field.type === 'uint64') value[field.name] = v.toString()
     else value[field.name] = field.type === 'bytes' ? { hex: Buffer.from(v).toString('hex') } : v
   }
   return value

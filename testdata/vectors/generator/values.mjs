@@ -6,6 +6,7 @@ const b = (hex) => ({ hex })
 const A = 3000000000
 const B = 3000000001
 const MAX = 4294967295
+const GREATEST = '18446744073709551615' // of 64 bits; a uint64 is a text in JSON
 const fill = (length) => b(Array.from({ length }, (_, i) => ((i * 31 + 7) & 255).toString(16).padStart(2, '0')).join(''))
 
 const peerInfo = { id: A, wss: 'wss://[2001:db8::1]:443/é', wcId: B, wsSupported: true, wsTried: true, dcSupported: true, dcTried: true }
@@ -82,6 +83,19 @@ export const values = {
     'chunk-15000': { length: 40000, type: 1, chunk: { id: 1, nb: 0, content: fill(15000) } },
     'lying-length': { length: MAX, type: 0, full: b('61') },
     'unknown-type': { length: 1, type: 77, full: b('61') },
-    'string-not-utf8': { length: 2, type: 0, full: b('c3') }
+    'string-not-utf8': { length: 2, type: 0, full: b('c3') },
+    'numbered-full': { length: 1, type: 0, full: b('61'), number: '1', session: MAX, all: true },
+    'numbered-chunk': { length: 30001, type: 1, chunk: { id: 7, nb: 2, content: b('ff') }, number: GREATEST, session: 1, all: false }
+  },
+  'delivery.Message': {
+    'base': { ack: { session: A, number: '4294967301' } },
+    'hello': { hello: { version: 1, session: A, echo: B, window: 4194304 } },
+    'hello-first': { hello: { version: 1, session: 1, echo: 0, window: MAX } },
+    'hello-zero': { hello: { version: 0, session: 0, echo: 0, window: 0 } },
+    'ack-zero': { ack: { session: 0, number: '0' } },
+    'ack-greatest': { ack: { session: MAX, number: GREATEST } },
+    'probe-false': { probe: false },
+    'probe-true': { probe: true },
+    'bye': { bye: true }
   }
 }
