@@ -1,10 +1,13 @@
-// Writes wire.json; see README.md. With --check it writes nothing and exits
-// with 1 when wire.json is not what it would write.
+// Writes the vectors; see README.md. With --check it writes nothing and exits
+// with 1 when a file is not what it would write.
 
 import { deepStrictEqual } from 'node:assert'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { addresses } from './generator/addresses.mjs'
+import { chunks } from './generator/chunks.mjs'
 import { handmade } from './generator/handmade.mjs'
 import { oddFailing, oddGood } from './generator/odd.mjs'
+import { peersox } from './generator/peersox.mjs'
 import { canonicalHex, canonicalValue, decode, encode, encoderName, schemas, typeOf } from './generator/schema.mjs'
 import { values } from './generator/values.mjs'
 
@@ -73,33 +76,39 @@ function failingOf(schema) {
   })
 }
 
+function wire() {
+  const vectors = schemas.flatMap(goodOf)
+  if (vectors.filter((v) => v.source.startsWith('netflux')).length !== originals.length) {
+    throw new Error('a vector of originals.json has an unknown schema')
+  }
+  return { vectors, failing: schemas.flatMap(failingOf) }
+}
+
 function checkNames(list) {
   const seen = new Set()
-  for (const { schema, name } of list) {
+  for (const { schema = '', name, note = '' } of list) {
     if (seen.has(`${schema} ${name}`)) throw new Error(`two vectors named ${schema} ${name}`)
+    if (!/^[A-Za-z0-9^+-]/.test(name) || /undefined/.test(note)) throw new Error(`${schema} ${name}: bad name or note`)
     seen.add(`${schema} ${name}`)
   }
 }
 
-function render() {
-  const vectors = schemas.flatMap(goodOf)
-  const failing = schemas.flatMap(failingOf)
-  if (vectors.filter((v) => v.source.startsWith('netflux')).length !== originals.length) {
-    throw new Error('a vector of originals.json has an unknown schema')
-  }
-  checkNames(vectors)
-  checkNames(failing)
+function render(lists) {
+  Object.values(lists).forEach(checkNames)
   const lines = (list) => list.map((v) => '    ' + JSON.stringify(v)).join(',\n')
-  const note = 'Written by generate.mjs; README.md documents the format.'
-  return `{\n  "note": "${note}",\n  "vectors": [\n${lines(vectors)}\n  ],\n  "failing": [\n${lines(failing)}\n  ]\n}\n`
+  const body = Object.entries(lists).map(([name, list]) => `  "${name}": [\n${lines(list)}\n  ]`)
+  const note = '  "note": "Written by generate.mjs; README.md documents the format."'
+  return `{\n${[note, ...body].join(',\n')}\n}\n`
 }
 
-const text = render()
-if (process.argv.includes('--check')) {
-  if (readFileSync(here('wire.json'), 'utf8') !== text) {
-    console.error('wire.json is not up to date: run node generate.mjs')
-    process.exit(1)
+let stale = 0
+for (const [file, lists] of Object.entries({ 'wire.json': wire(), 'addresses.json': addresses, 'chunks.json': chunks, 'peersox.json': peersox })) {
+  const text = render(lists)
+  if (!process.argv.includes('--check')) {
+    writeFileSync(here(file), text)
+  } else if (!existsSync(here(file)) || readFileSync(here(file), 'utf8') !== text) {
+    console.error(`${file} is not up to date: run node generate.mjs`)
+    stale++
   }
-} else {
-  writeFileSync(here('wire.json'), text)
 }
+process.exitCode = stale ? 1 : 0
