@@ -34,6 +34,7 @@ type delivery struct {
 	acked    uint64 // those that have come
 	at       int    // in member.queue: the first that is not wholly on its way
 	inflight int    // bytes on their way
+	astray   bool   // what is on its way took one on which it may be lost, since the last rewind
 	repeat   *timer // until what is on its way over others is repeated
 	pause    time.Duration
 	timed    uint64 // the number whose acknowledgement is timed; 0: none
@@ -205,11 +206,11 @@ func (c *Core) acknowledged(m *member, n uint64) {
 	c.rewakeOne(m)
 }
 
-// watchRepeat has what is on its way to a member repeated when no acknowledgement comes. Over a channel of its own
-// nothing is lost as long as that lives (EXT-8).
+// watchRepeat has what is on its way to a member repeated when no acknowledgement comes. What went over a channel of its
+// own is not lost as long as that lives (EXT-8).
 func (c *Core) watchRepeat(m *member) {
 	m.repeat.stop()
-	if !m.keeps() || m.acked == m.numbers && m.at == len(m.queue) || m.ch != nil && !m.ch.suspect {
+	if !m.keeps() || m.acked == m.numbers && m.at == len(m.queue) || m.ch != nil && !m.ch.suspect && !m.astray {
 		return
 	}
 	c.repeatLater(m)
@@ -246,6 +247,7 @@ func (c *Core) rewind(m *member) {
 		}
 	}
 	m.at, m.inflight, m.timed = 0, 0, 0
+	m.astray = m.ch == nil || m.ch.suspect
 	c.watchRepeat(m)
 	c.rewakeOne(m)
 }
@@ -395,6 +397,7 @@ func (c *Core) heardOn(ch *channel) {
 		ch.suspect = false
 		ch.member.adjacent, ch.member.guessed = nil, false
 		c.reroute()
+		ch.member.pause = 0
 		c.repeatLater(ch.member) // what took the other way meanwhile may have been lost there; what was in this one was not
 		c.rewakeOne(ch.member)
 	}
