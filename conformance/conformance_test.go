@@ -52,7 +52,20 @@ func allSignaling(t *testing.T) []*Case {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.Concat(SignalingCases(), fromVectors, fromFiles)
+	targets, err := TargetCases("../testdata/vectors/addresses.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Concat(SignalingCases(), fromVectors, targets, fromFiles)
+}
+
+func allPeerSox(t *testing.T) []*Case {
+	t.Helper()
+	fromVectors, err := PairingCases("../testdata/vectors/peersox.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Concat(PeerSoxCases(), fromVectors)
 }
 
 // startSigver runs our server on loopback.
@@ -100,7 +113,7 @@ func TestSigver(t *testing.T) {
 func TestCaseIDs(t *testing.T) {
 	spec := readSpec(t)
 	seen := make(map[string]bool)
-	for _, c := range slices.Concat(allSignaling(t), MemberCases(), BotCases(), PeerSoxCases(), PairCases()) {
+	for _, c := range slices.Concat(allSignaling(t), MemberCases(), BotCases(), allPeerSox(t), PairCases()) {
 		if seen[c.ID] || c.Sentence == "" || len(c.Requirements) == 0 {
 			t.Errorf("%s is there twice, or lacks a sentence or requirements", c.ID)
 		}
