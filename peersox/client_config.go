@@ -140,7 +140,7 @@ func (c ClientConfig) urls() (api, socket string, err error) {
 	}
 	socket = c.SocketURL
 	if socket == "" {
-		socket = "ws" + strings.TrimPrefix(base, "http") + "/ws"
+		socket = "ws" + strings.TrimPrefix(u.Scheme, "http") + base[len(u.Scheme):] + "/ws"
 	}
 	s, err := url.Parse(socket)
 	if err != nil || s.Scheme != "ws" && s.Scheme != "wss" || s.Host == "" {
