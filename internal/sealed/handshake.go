@@ -14,6 +14,9 @@ const labelInvitation = "meshpair sealed invitation 1"
 // helloSize is what an end says of itself in the handshake: its member id and its index, of four bytes each.
 const helloSize = 8
 
+// minID is the least member id (MSH-1).
+const minID = 1 << 31
+
 // A Self is what one end of a pair is: its identity, its member id, and the index by which the other end is to name the
 // session (SEC-11).
 type Self struct {
@@ -92,11 +95,15 @@ func (s Self) hello() []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, s.ID), s.Index)
 }
 
+// heard notes what the other end says of itself (SEC-11).
 func (h *Handshake) heard(hello []byte) error {
 	if len(hello) != helloSize {
 		return ErrHandshake
 	}
 	h.peer.ID, h.peer.Index = binary.BigEndian.Uint32(hello), binary.BigEndian.Uint32(hello[4:])
+	if h.peer.ID < minID || h.peer.ID == h.self.ID {
+		return ErrHandshake
+	}
 	return nil
 }
 

@@ -143,6 +143,31 @@ func TestHandshakeTells(t *testing.T) {
 	}
 }
 
+// TestHandshakeIDs: no end can be without a member id, or have the other one's (SEC-11).
+func TestHandshakeIDs(t *testing.T) {
+	k := testKeys(t)
+	for _, id := range []uint32{0, 1<<31 - 1, 1<<31 + 1} {
+		good, bad := newSelf(t, 1<<31+1), newSelf(t, id)
+		i, m1, err := k.Initiate(good, nil)
+		check(t, err)
+		_, m2, err := k.Respond(bad, nil, m1)
+		check(t, err)
+		_, _, err = i.Finish(m2)
+		refused(t, fmt.Sprint("a responder with id ", id), err, ErrHandshake)
+
+		i, m1, err = k.Initiate(bad, nil)
+		check(t, err)
+		r, m2, err := k.Respond(good, nil, m1)
+		check(t, err)
+		_, err = i.noise.read2(m2) // without a look at the ids
+		check(t, err)
+		m3, err := i.noise.write3(bad.hello())
+		check(t, err)
+		_, err = r.Complete(m3)
+		refused(t, fmt.Sprint("an initiator with id ", id), err, ErrHandshake)
+	}
+}
+
 // TestStranger: who does not have the secret is told nothing, whichever end it is (SEC-9).
 func TestStranger(t *testing.T) {
 	k := testKeys(t)
