@@ -504,6 +504,63 @@ func TestBody(t *testing.T) {
 	refused(t, "by another key", err, ErrForged)
 }
 
+// TestNoAllocations: a message on its way costs no memory but what is given for it.
+func TestNoAllocations(t *testing.T) {
+	i, r := pair(t, testKeys(t))
+	message, sealed, opened := make([]byte, 1000), make([]byte, 0, 1000+Overhead), make([]byte, 0, 1000)
+	if n := testing.AllocsPerRun(100, func() {
+		c, b, _ := i.Seal(sealed, message)
+		if _, err := r.Open(opened, c, b); err != nil {
+			t.Error(err)
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// FuzzRefused: what was not made by an end of ours is refused, whatever it is, and nothing breaks.
+func FuzzRefused(f *testing.F) {
+	k := Derive(Secret{1}, "chat")
+	one, other := Self{IdentityOf([32]byte{1}), 1 << 31, 1}, Self{IdentityOf([32]byte{2}), 1<<31 + 1, 2}
+	e := func(n byte) *bytes.Reader { return bytes.NewReader(bytes.Repeat([]byte{n}, 32)) } // the same in all processes
+	h, m1, err := k.Initiate(one, e(3))
+	if err != nil {
+		f.Fatal(err)
+	}
+	_, m2, err := k.Respond(other, e(4), m1)
+	if err != nil {
+		f.Fatal(err)
+	}
+	s, m3, err := h.Finish(m2)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, b := range [][]byte{m1, m2, m3, nil, []byte(Secret{1}.Text())} {
+		f.Add(uint64(0), b)
+	}
+	f.Fuzz(func(t *testing.T, counter uint64, b []byte) {
+		if _, _, err := k.Respond(other, nil, b); err == nil && !bytes.Equal(b, m1) {
+			t.Error("message 1 was taken")
+		}
+		h, _, err := k.Initiate(one, nil)
+		check(t, err)
+		if _, _, err := h.Finish(b); err == nil {
+			t.Error("message 2 was taken")
+		}
+		r, _, err := k.Respond(other, nil, m1)
+		check(t, err)
+		if _, err := r.Complete(b); err == nil {
+			t.Error("message 3 was taken")
+		}
+		if _, err := s.Open(nil, counter, b); err == nil {
+			t.Error("a message was taken")
+		}
+		if s, err := ParseSecret(string(b)); err == nil && !strings.EqualFold(s.Text(), strings.TrimSpace(string(b))) {
+			t.Error("a secret has two texts")
+		}
+	})
+}
+
 func BenchmarkSeal(b *testing.B) {
 	for _, size := range []int{100, 15000} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
@@ -520,7 +577,7 @@ func BenchmarkSeal(b *testing.B) {
 
 func BenchmarkHandshake(b *testing.B) {
 	k := Derive(Secret{}, "chat")
-	one, other := Self{IdentityOf([32]byte{1}), 1, 1}, Self{IdentityOf([32]byte{2}), 2, 2}
+	one, other := Self{IdentityOf([32]byte{1}), 1 << 31, 1}, Self{IdentityOf([32]byte{2}), 1<<31 + 1, 2}
 	for b.Loop() {
 		i, m1, _ := k.Initiate(one, nil)
 		r, m2, _ := k.Respond(other, nil, m1)

@@ -57,10 +57,11 @@ func associated(from, to uint32) (ad [8]byte) {
 
 // A sealer is the sending direction.
 type sealer struct {
-	key  [keySize]byte // of the epoch of next
-	aead cipher.AEAD
-	next uint64
-	ad   [8]byte
+	key   [keySize]byte // of the epoch of next
+	aead  cipher.AEAD
+	next  uint64
+	ad    [8]byte
+	nonce [12]byte // here, or each message would have one allocated
 }
 
 func (s *sealer) init(key [keySize]byte, from, to uint32) {
@@ -77,8 +78,8 @@ func (s *sealer) seal(b, message []byte) (uint64, []byte, error) {
 		s.aead = newAEAD(&s.key)
 	}
 	s.next++
-	nonce := nonce(n)
-	return n, s.aead.Seal(b, nonce[:], message, s.ad[:]), nil
+	s.nonce = nonce(n)
+	return n, s.aead.Seal(b, s.nonce[:], message, s.ad[:]), nil
 }
 
 // An opener is the receiving direction.
@@ -88,6 +89,7 @@ type opener struct {
 	aead  cipher.AEAD
 	old   cipher.AEAD // of the epoch before; nil: there is none
 	ad    [8]byte
+	nonce [12]byte
 	seen  window
 }
 
@@ -112,8 +114,8 @@ func (o *opener) open(b []byte, counter uint64, sealed []byte) ([]byte, error) {
 	default:
 		return b, ErrForged
 	}
-	nonce := nonce(counter)
-	opened, err := aead.Open(b, nonce[:], sealed, o.ad[:])
+	o.nonce = nonce(counter)
+	opened, err := aead.Open(b, o.nonce[:], sealed, o.ad[:])
 	if err != nil {
 		return b, ErrForged
 	}
