@@ -65,7 +65,11 @@ func allPeerSox(t *testing.T) []*Case {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.Concat(PeerSoxCases(), fromVectors)
+	fromFiles, err := PairingTranscriptCases("../testdata/transcripts/peersox")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Concat(PeerSoxCases(), fromVectors, fromFiles)
 }
 
 // startSigver runs our server on loopback.
@@ -205,7 +209,7 @@ func repositoryText(t *testing.T) (tests, code string) {
 		case name == "conformance_test.go": // it names requirements as untested
 			return nil
 		case strings.HasSuffix(name, "_test.go"), dir == filepath.Join("..", "conformance"),
-			dir == filepath.Join("..", "testdata", "transcripts", "signaling"):
+			filepath.Dir(dir) == filepath.Join("..", "testdata", "transcripts"):
 			into = &testText
 		case !strings.HasSuffix(name, ".go"):
 			return nil
