@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import random
 import signal
-import sys
 
 import websocket
 import wire
@@ -235,5 +234,4 @@ async def main():
 
 
 if __name__ == "__main__":
-    sys.dont_write_bytecode = True
     asyncio.run(main())

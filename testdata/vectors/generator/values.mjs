@@ -2,7 +2,10 @@
 // what odd.mjs derives its odd and failing forms from: it has a value other
 // than the default in every field it sets.
 
+import { encode, typeOf } from './schema.mjs'
+
 const b = (hex) => ({ hex })
+const inside = (schema, value) => b(encode(typeOf(schema), value))
 const A = 3000000000
 const B = 3000000001
 const MAX = 4294967295
@@ -11,6 +14,11 @@ const fill = (length) => b(Array.from({ length }, (_, i) => ((i * 31 + 7) & 255)
 
 const peerInfo = { id: A, wss: 'wss://[2001:db8::1]:443/é', wcId: B, wsSupported: true, wsTried: true, dcSupported: true, dcTried: true }
 
+const envelope = (serviceId, schema, value) => ({ senderId: A, recipientId: B, serviceId, content: inside(schema, value) })
+const throughSignaling = (serviceId, schema, value) =>
+  inside('Message', { senderId: 0, recipientId: 0, serviceId, content: inside(schema, value) })
+const can = { wcId: B, wsSupported: true, wsTried: false, dcSupported: true, dcTried: false }
+
 export const values = {
   'Message': {
     'base': { senderId: A, recipientId: B, serviceId: 743, content: b('0a0b0c') },
@@ -18,11 +26,22 @@ export const values = {
     'empty-content': { senderId: A, recipientId: B, serviceId: 7431, content: b('') },
     'greatest-ids': { senderId: MAX, recipientId: MAX, serviceId: MAX, content: b('00') },
     'content-127': { senderId: A, recipientId: 0, serviceId: 743, content: fill(127) },
-    'content-128': { senderId: A, recipientId: 0, serviceId: 743, content: fill(128) }
+    'content-128': { senderId: A, recipientId: 0, serviceId: 743, content: fill(128) },
+    'heartbeat': { senderId: A, recipientId: B, serviceId: 0 },
+    'user-message-to-all': { ...envelope(743, 'userMessage.Message', { length: 2, type: 0, full: b('c3a9') }), recipientId: 0 },
+    'connection-request': envelope(74, 'channelBuilder.Message', { connectionRequest: inside('fullMesh.ConnectionRequest', { id: A, adjacentIds: [B] }) }),
+    'connection-response': envelope(74, 'channelBuilder.Message', { connectionResponse: true }),
+    'negotiation': envelope(74, 'channelBuilder.Message', { negotiation: { initiator: { id: B, ...can }, passive: { id: A, ...can } } }),
+    'offer': envelope(7431, 'dataChannelBuilder.Message', { offer: 'v=0\r\n' }),
+    'end-of-candidates': envelope(7431, 'dataChannelBuilder.Message', {}),
+    'members': envelope(74315, 'fullMesh.Message', { members: { ids: [A, B] } }),
+    'hello': envelope(7700, 'delivery.Message', { hello: { version: 1, session: 5, echo: 0, window: 4194304 } })
   },
   'signaling.Message': {
     'base': { content: { senderId: A, recipientId: B, lastData: true, data: b('0a0b0c') } },
     'heartbeat-false': { heartbeat: false },
+    'joiner-asks': { content: { senderId: A, recipientId: 0, data: throughSignaling(74, 'channelBuilder.Message', { connectionRequest: b('') }) } },
+    'member-answers': { content: { senderId: 0, recipientId: 5, data: throughSignaling(74, 'channelBuilder.Message', { connectionResponse: true }) } },
     'content-without-data': { content: { senderId: A, recipientId: 0 } },
     'content-empty-data': { content: { senderId: A, recipientId: 0, data: b('') } },
     'content-zero': { content: { senderId: 0, recipientId: 0 } },
