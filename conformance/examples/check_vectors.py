@@ -85,6 +85,8 @@ def check_target(vector):
     key, favored = sigver.parse_target(vector["target"].encode())
     if "close" in vector:  # SIG-2
         return None if not 1 <= len(key) <= 512 else f"a key of {len(key)} bytes"
+    if "unlike" in vector and sigver.parse_target(vector["unlike"].encode())[0] == key:
+        return f"the same key as {vector['unlike']}"
     if (key, favored) == (vector["key"].encode(), vector["favored"]):
         return None
     return f"the key {key}, favored {favored}"
