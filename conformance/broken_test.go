@@ -26,7 +26,7 @@ func TestBrokenServers(t *testing.T) {
 			if s.connected != nil {
 				*s.connected = true
 			}
-		}), []string{"SIG-15/pipelined", "SIG/next-member", "SIG/random-1"}},
+		}), []string{"SIG-15/pipelined", "SIG/next-member", "SIG/random-1", "SIG-50/asks", "SIG-51/leads"}},
 		{"data lost", onMessage(func(s *signaling) {
 			if s.content != nil {
 				s.content.data = nil

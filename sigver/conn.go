@@ -64,7 +64,7 @@ func (s *Server) serve(w *ws.Conn, r *http.Request) {
 // gone takes a peer whose connection has ended out of the core.
 func (s *Server) gone(c *conn) {
 	s.mu.Lock()
-	s.do(s.core.Gone(c.peer), &c.due)
+	s.do(s.core.Gone(time.Now(), c.peer), &c.due)
 	s.mu.Unlock()
 	c.due.flush()
 }
@@ -120,14 +120,15 @@ func (s *Server) message(c *conn, kind ws.Kind, data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if bad != "" {
-		s.do(s.core.Expel(c.peer, signaling.CloseMessage, bad), &c.due)
+		s.do(s.core.Expel(time.Now(), c.peer, signaling.CloseMessage, bad), &c.due)
 		return
 	}
-	s.do(s.core.Receive(c.peer, &m), &c.due)
+	s.do(s.core.Receive(time.Now(), c.peer, &m), &c.due)
 }
 
 // do carries out the actions of one step of the core: what is to be sent is
-// posted, and the connections are added to those to flush. The caller holds s.mu.
+// posted, and the connections are added to those to flush; the timer is set for
+// what is due next. The caller holds s.mu.
 func (s *Server) do(actions []signaling.Action, due *flushes) {
 	var slow []*conn
 	for i := range actions {
@@ -145,8 +146,9 @@ func (s *Server) do(actions []signaling.Action, due *flushes) {
 		due.add(c.ws)
 	}
 	for _, c := range slow { // SIG-46
-		s.do(s.core.Expel(c.peer, ws.ClosePolicy, "you do not read what you are sent"), due)
+		s.do(s.core.Expel(time.Now(), c.peer, ws.ClosePolicy, "you do not read what you are sent"), due)
 	}
+	s.arm()
 }
 
 // close says goodbye to a peer that the core has let go.

@@ -26,8 +26,9 @@ type Server struct {
 
 	mu      sync.Mutex // guards the fields below; never held across I/O
 	core    *signaling.Core
-	scratch []byte // for encoding
-	armed   bool   // a timer for the core's next tick runs
+	scratch []byte      // for encoding
+	armed   time.Time   // when the timer for the core's next tick fires; zero: it does not run
+	timer   *time.Timer // nil before it is armed first
 	addrs   map[string]int
 	https   map[*http.Server]struct{} // those of Serve, to be shut down
 	down    bool
@@ -162,22 +163,26 @@ func (s *Server) release(addr string) {
 	}
 }
 
-// arm starts the timer for the next heartbeat, unless it runs already. It may
-// come too early, if the peer that it was for has gone, never too late. The
+// arm sets the timer for what the core has to do next, unless it fires before. It
+// may come too early, if the peer that it was for has gone, never too late. The
 // caller holds s.mu.
 func (s *Server) arm() {
 	next, ok := s.core.Next()
-	if s.armed || !ok {
+	switch {
+	case !ok || !s.armed.IsZero() && !next.Before(s.armed):
 		return
+	case s.timer == nil:
+		s.timer = time.AfterFunc(time.Until(next), s.tick)
+	default:
+		s.timer.Reset(time.Until(next))
 	}
-	s.armed = true
-	time.AfterFunc(time.Until(next), s.tick)
+	s.armed = next
 }
 
 func (s *Server) tick() {
 	var due flushes
 	s.mu.Lock()
-	s.armed = false
+	s.armed = time.Time{}
 	s.do(s.core.Tick(time.Now()), &due)
 	s.arm()
 	s.mu.Unlock()

@@ -13,6 +13,44 @@ const bundle = createRequire(import.meta.url).resolve('netflux').replace(/[^/]+$
 
 const emit = (event) => process.stdout.write(JSON.stringify(event) + '\n')
 
+// What runs in the page before the original: a network that can be cut. A page names itself in its session descriptions,
+// and between two of which one blocks the other's name no data channel lives or comes to be.
+function network() {
+  const proto = RTCPeerConnection.prototype
+  const local = Object.getOwnPropertyDescriptor(proto, 'localDescription').get
+  const { setRemoteDescription, addIceCandidate } = proto
+  const remotes = new Map() // of connections: the name of the other end
+  let name = '-'
+  let blocked = []
+  const cut = (pc) => blocked.includes(remotes.get(pc))
+  Object.defineProperty(proto, 'localDescription', {
+    configurable: true,
+    get() {
+      const d = local.call(this)
+      return d && { type: d.type, sdp: d.sdp.replace(/^s=.*$/m, `s=${name}`) }
+    },
+  })
+  proto.setRemoteDescription = function (d) {
+    if (!remotes.has(this)) {
+      remotes.set(this, /^s=(.*?)\r?$/m.exec(d.sdp)[1])
+    }
+    return setRemoteDescription.call(this, cut(this) ? { type: d.type, sdp: d.sdp.replace(/^a=candidate.*\r?\n/gm, '') } : d)
+  }
+  proto.addIceCandidate = async function (c) {
+    return cut(this) ? undefined : addIceCandidate.call(this, c)
+  }
+  window.network = (self, others) => {
+    name = self
+    blocked = others
+    for (const pc of remotes.keys()) {
+      if (cut(pc)) {
+        remotes.delete(pc)
+        pc.close()
+      }
+    }
+  }
+}
+
 // What runs in the page: the commands, on top of the original's public API.
 function install(emit) {
   const states = ['JOINING', 'JOINED', 'LEFT']
@@ -78,6 +116,10 @@ function install(emit) {
     },
   }
   window.command = async (cmd) => {
+    if (cmd.cmd === 'network') {
+      window.network(cmd.name, cmd.blocked) // for tests of this repository alone
+      return { event: 'ok' }
+    }
     if (!Object.hasOwn(commands, cmd.cmd)) {
       throw new Error(`unknown command ${cmd.cmd}`)
     }
@@ -98,6 +140,7 @@ page.on('console', (m) => process.stderr.write(`page: ${m.text()}\n`))
 page.on('error', (e) => process.stderr.write(`page crashed: ${e.message}\n`))
 page.on('pageerror', (e) => process.stderr.write(`page error: ${e.message}\n`))
 await page.exposeFunction('meshpairEmit', emit)
+await page.evaluate(`(${network})()`)
 await page.addScriptTag({ path: bundle })
 await page.evaluate(`(${install})(window.meshpairEmit)`)
 emit({ event: 'ready' })

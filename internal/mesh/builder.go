@@ -394,7 +394,11 @@ func (c *Core) fail(a *attempt, err error) {
 		a.settled(err)
 	}
 	if a.to.signaling && a.asked && err != ErrCanceled {
-		c.emit(Unconnected{0, err})
+		if c.sig.led {
+			c.emit(Note{Text: "led to nobody", Err: err})
+		} else {
+			c.emit(Unconnected{0, err})
+		}
 		if c.sig.state == SignalingChecked {
 			c.signalingFailed()
 		}

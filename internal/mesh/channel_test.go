@@ -400,7 +400,7 @@ func TestIgnored(t *testing.T) {
 		r.step(Received{r.core.sig.link, m})
 		r.expect()
 	}
-	r.connected(false) // SIG-15: nothing was asked
+	r.connected(true) // SIG-15: nothing was asked
 	r.expect()
 	r.content(MinID, wire.ServiceChannelBuilder, request(nil)) // no signaling id
 	r.expect()

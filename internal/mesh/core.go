@@ -145,6 +145,9 @@ type Core struct {
 	gossip  *timer // after several have joined
 	probing *timer // while there is a channel
 
+	bridging bool   // those who came after the first bridged members are of another part of the group
+	bridged  uint64 // members that had been announced when this one was let into that
+
 	strayed []uint32 // members whose last channel failed
 	seeking *timer   // until they are asked for another
 

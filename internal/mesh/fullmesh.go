@@ -74,7 +74,7 @@ func (c *Core) announce(m *member) {
 	c.arrivals++
 	m.arrival = c.arrivals
 	c.emit(Joined{m.id})
-	if len(c.fresh()) > 1 {
+	if c.bridging || len(c.fresh()) > 1 {
 		c.gossip.stop()
 		c.gossip = c.after(GossipDelay, c.introduce)
 	}
@@ -99,6 +99,16 @@ func (c *Core) introduce() {
 	for _, m := range fresh {
 		if m.ch != nil {
 			c.introduceTo(m, fresh)
+		}
+	}
+	if !c.bridging {
+		return
+	}
+	c.bridging = false
+	others := c.arrivedSince(c.bridged)
+	for _, m := range c.order {
+		if m.ch != nil && m.arrival <= c.bridged { // MSH-25
+			c.introduceTo(m, others)
 		}
 	}
 }
@@ -424,8 +434,8 @@ func (c *Core) heartbeats() {
 		}
 		if m.missed >= MaxMissedDistant { // MSH-13
 			c.forget(m, ErrSilent)
-			if m.keeps() && c.topology == constructed {
-				c.check() // STA-9, of which its channel's end has said nothing yet
+			if m.announced && c.topology == constructed {
+				c.check() // STA-19
 			}
 			continue
 		}

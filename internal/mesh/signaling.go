@@ -21,6 +21,7 @@ type signalingLink struct {
 	missed  int  // heartbeats of the server
 	again   bool // connect is to be sent when the last one has been answered
 	failed  int  // attempts to join through it, in a row
+	led     bool // the last attempt to join through it was one to find others of a group in parts
 }
 
 func (s *signalingLink) pull() []byte {
@@ -155,8 +156,11 @@ func (c *Core) signalingReceived(data []byte) {
 	case wire.SignalingHeartbeat:
 		c.sig.missed = 0
 	case wire.SignalingConnected:
-		if c.sig.state == SignalingChecking {
+		switch {
+		case c.sig.state == SignalingChecking:
 			c.checked(m.Connected)
+		case c.sig.state == SignalingChecked && !m.Connected:
+			c.led()
 		}
 	case wire.SignalingContent:
 		c.content(&m.Content)
@@ -174,9 +178,10 @@ func (c *Core) checked(member bool) {
 	}()
 	switch {
 	case !member: // STA-5
-		if c.topology != constructing {
+		if c.topology == idle {
 			c.setState(StateJoining)
 		}
+		c.sig.led = false
 		c.request(address{signaling: true, me: c.id}, []byte{}, nil)
 	case c.topology == idle: // STA-4
 		c.becomeConstructed()
@@ -185,11 +190,25 @@ func (c *Core) checked(member bool) {
 	}
 }
 
+// led is called when the server, unasked, leads this member to another one, as it thinks that they are in parts of the
+// group that do not know each other; or wants to know whom this one knows, which the connect tells it that follows an
+// attempt without an answer (STA-20). The member stays what it is meanwhile.
+func (c *Core) led() {
+	if c.topology == constructed && c.attempts[0] == nil && len(c.others()) > 0 {
+		c.sig.led = true
+		c.request(address{signaling: true, me: c.id}, []byte{}, nil)
+	}
+}
+
 // signalingFailed is called when no way in was found through the member that the server chose: it is asked again, which
 // has it choose another one (STA-5). The first time at once, then after growing pauses.
 func (c *Core) signalingFailed() {
 	if c.sig.state == SignalingClosed {
 		return // it begins anew
+	}
+	if c.sig.led { // STA-20
+		c.check()
+		return
 	}
 	n := min(c.sig.failed, 6)
 	c.sig.failed++

@@ -325,7 +325,7 @@ func (s *sim) send(l *simLink, b []byte) {
 				if err := m.Decode(b); err != nil {
 					s.t.Errorf("%s sent the server what it does not understand: %v", l.node.name, err)
 				}
-				s.act(s.server.Receive(l.server, &m))
+				s.act(s.server.Receive(s.clock(), l.server, &m))
 			}
 		})
 		return
@@ -362,7 +362,7 @@ func (s *sim) hangUp(l *simLink, err error) {
 	if l.server != nil {
 		p := l.server
 		l.server = nil
-		s.at(s.latency(l.node, nil), func() { s.act(s.server.Gone(p)) })
+		s.at(s.latency(l.node, nil), func() { s.act(s.server.Gone(s.clock(), p)) })
 		return
 	}
 	if p := l.peer; p != nil && p.peer == l && !l.hole {

@@ -86,10 +86,15 @@ func (c *Core) start() {
 	c.connectSignaling()
 }
 
-// becomeConstructing is entered when a member has let this one in (CHN-13).
+// becomeConstructing is entered when a member has let this one in (CHN-13). One that has members already is joined to a
+// part of the group that these do not know: it stays what it is, and tells them (STA-20, MSH-25).
 func (c *Core) becomeConstructing() {
+	if c.topology == constructed {
+		c.bridging, c.bridged = true, c.arrivals
+	} else {
+		c.setState(StateJoining)
+	}
 	c.topology = constructing
-	c.setState(StateJoining)
 }
 
 // becomeConstructed is entered when nothing is left to wait for: as the first member, or when all connections have been
@@ -256,5 +261,5 @@ func (c *Core) stopTimers() {
 	c.gossip.stop()
 	c.seeking.stop()
 	c.probing.stop()
-	c.beat, c.round, c.probing, c.strayed = nil, nil, nil, nil
+	c.beat, c.round, c.probing, c.strayed, c.bridging = nil, nil, nil, nil, false
 }

@@ -21,13 +21,10 @@ type binding struct {
 	toJoinerEnded  bool
 }
 
-// bind binds a joiner to a member under a fresh signaling id. An earlier
+// bindTo binds a joiner to a member under a fresh signaling id. An earlier
 // binding is replaced, of which its member hears nothing (SIG-34).
-func (c *Core) bind(joiner, member *Peer) {
-	if b := joiner.binding; b != nil {
-		delete(b.member.joiners, b.id)
-	}
-	joiner.try(member)
+func (c *Core) bindTo(joiner, member *Peer) {
+	joiner.unbind()
 	if member.joiners == nil {
 		member.joiners = make(map[uint32]*binding)
 	}
@@ -45,6 +42,14 @@ func (c *Core) signalingID(member *Peer) uint32 {
 		if _, used := member.joiners[id]; id != 0 && !used {
 			return id
 		}
+	}
+}
+
+// unbind ends the binding of a joiner, of which its member hears nothing.
+func (p *Peer) unbind() {
+	if b := p.binding; b != nil {
+		delete(b.member.joiners, b.id)
+		p.binding = nil
 	}
 }
 

@@ -63,6 +63,7 @@ type Core struct {
 	peers    int
 	bindings uint64 // that there have been, for their order
 	beats    beatQueue
+	looks    looks    // rooms that could be in parts
 	actions  []Action // reused by each step
 }
 
@@ -73,6 +74,7 @@ type room struct {
 	peers   int
 	members []*Peer        // in joining order
 	ids     map[uint32]int // how many members have the id
+	heal    healing
 }
 
 // A Peer is one connection, from [Core.Open] until it is closed by either side.
@@ -85,6 +87,7 @@ type Peer struct {
 	member  bool
 	id      uint32              // the member id, valid while member is set
 	tried   map[uint32]struct{} // ids of the members it was bound to since it last was one
+	view    view                // of the group, while member is set
 
 	binding *binding            // of this peer as a joiner; nil without
 	joiners map[uint32]*binding // of this peer as a member, by signaling id
@@ -161,7 +164,7 @@ func (c *Core) Open(now time.Time, key string, favored bool) (*Peer, error) {
 
 // Receive takes a message from a peer. What it returns is valid until the next
 // step. A message from a peer that is gone has no effect.
-func (c *Core) Receive(p *Peer, m *wire.Signaling) []Action {
+func (c *Core) Receive(now time.Time, p *Peer, m *wire.Signaling) []Action {
 	c.actions = c.actions[:0]
 	if p.room == nil {
 		return nil
@@ -170,48 +173,58 @@ func (c *Core) Receive(p *Peer, m *wire.Signaling) []Action {
 	case wire.SignalingHeartbeat: // SIG-12
 		p.missed = 0
 	case wire.SignalingConnect: // SIG-15
+		was := p.member
 		joined := c.connect(p, m.Connect.ID, m.Connect.Members)
 		c.send(p, wire.Signaling{Kind: wire.SignalingConnected, Connected: joined.ok})
 		if joined.replaced != nil {
-			c.expel(joined.replaced, CloseBlocking, "replaced by a peer that could not join through this member")
+			c.expel(now, joined.replaced, CloseBlocking, "replaced by a peer that could not join through this member")
+		}
+		switch {
+		case was && !joined.ok:
+			c.suspect(now, p.room)
+		case joined.ok:
+			c.see(now, p, m.Connect.Members)
+			if !p.view.led.IsZero() {
+				c.ledTo(now, p)
+			}
 		}
 	case wire.SignalingContent:
 		c.content(p, &m.Content)
 	case wire.SignalingConnected: // SIG-9: meaningless from a client
 	default: // SIG-8
-		c.expel(p, CloseMessage, "not a signaling message")
+		c.expel(now, p, CloseMessage, "not a signaling message")
 	}
 	return c.actions
 }
 
 // Expel closes a peer: it is gone at once, and those it was bound with hear of
 // it (SIG-14). What it returns is valid until the next step.
-func (c *Core) Expel(p *Peer, code int, reason string) []Action {
+func (c *Core) Expel(now time.Time, p *Peer, code int, reason string) []Action {
 	c.actions = c.actions[:0]
 	if p.room != nil {
-		c.expel(p, code, reason)
+		c.expel(now, p, code, reason)
 	}
 	return c.actions
 }
 
 // Gone tells that a peer's connection has ended. What it returns is valid until
 // the next step. Telling it twice, or of a peer that was expelled, is harmless.
-func (c *Core) Gone(p *Peer) []Action {
+func (c *Core) Gone(now time.Time, p *Peer) []Action {
 	c.actions = c.actions[:0]
 	if p.room != nil {
-		c.remove(p)
+		c.remove(now, p)
 	}
 	return c.actions
 }
 
-// Tick sends the heartbeats that are due and expels the peers that missed
-// theirs. What it returns is valid until the next step.
+// Tick sends the heartbeats that are due, expels the peers that missed theirs, and
+// looks after groups that could be in parts. What it returns is valid until the next step.
 func (c *Core) Tick(now time.Time) []Action {
 	c.actions = c.actions[:0]
 	for p := c.beats.first; p != nil && !p.tick.After(now); p = c.beats.first {
 		p.missed++
 		if p.missed >= MaxMissed { // SIG-11
-			c.expel(p, CloseHeartbeat, "missed 3 heartbeats")
+			c.expel(now, p, CloseHeartbeat, "missed 3 heartbeats")
 			continue
 		}
 		c.send(p, wire.Signaling{Kind: wire.SignalingHeartbeat, Heartbeat: true}) // SIG-10
@@ -219,36 +232,48 @@ func (c *Core) Tick(now time.Time) []Action {
 		p.tick = now.Add(HeartbeatInterval) // never before the tick of the last in the queue
 		c.beats.push(p)
 	}
+	for len(c.looks) > 0 && !c.looks[0].heal.at.After(now) {
+		c.look(now, c.looks[0])
+	}
 	return c.actions
 }
 
-// Next returns when [Core.Tick] has something to do; false without peers.
+// Next returns when [Core.Tick] has something to do; false without peers. Each
+// step but Tick may bring it forward.
 func (c *Core) Next() (time.Time, bool) {
 	if c.beats.first == nil {
 		return time.Time{}, false
 	}
-	return c.beats.first.tick, true
+	next := c.beats.first.tick
+	if len(c.looks) > 0 && c.looks[0].heal.at.Before(next) {
+		next = c.looks[0].heal.at
+	}
+	return next, true
 }
 
 func (c *Core) send(to *Peer, m wire.Signaling) {
 	c.actions = append(c.actions, Action{Kind: Send, To: to, Message: m})
 }
 
-func (c *Core) expel(p *Peer, code int, reason string) {
+func (c *Core) expel(now time.Time, p *Peer, code int, reason string) {
 	c.actions = append(c.actions, Action{Kind: Close, To: p, Code: code, Reason: reason})
-	c.remove(p)
+	c.remove(now, p)
 }
 
 // remove takes a peer out of everything and tells those it was bound with.
-func (c *Core) remove(p *Peer) {
+func (c *Core) remove(now time.Time, p *Peer) {
 	r := p.room
-	p.leave()
+	if p.member {
+		p.leave()
+		c.suspect(now, r) // those whom it alone knew may not know each other
+	}
 	c.beats.remove(p)
 	c.unbindAll(p)
 	p.room = nil
 	c.peers--
 	r.peers--
 	if r.peers == 0 {
+		c.lookAt(r, time.Time{})
 		delete(c.rooms, r.key)
 	}
 }

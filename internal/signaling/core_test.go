@@ -36,7 +36,7 @@ func TestKeyLength(t *testing.T) {
 			t.Errorf("a key of %d characters: %v, close code %d", n, err, CloseCode(err))
 		}
 		if p != nil {
-			c.Gone(p)
+			c.Gone(epoch, p)
 		}
 	}
 	checkEmpty(t, c)
@@ -54,12 +54,12 @@ func TestLimits(t *testing.T) {
 	if _, err := c.Open(epoch, "c", false); err != ErrGroups || CloseCode(err) != CloseLimit {
 		t.Errorf("a third group: %v", err)
 	}
-	c.Gone(b)
+	c.Gone(epoch, b)
 	d := mustOpen(t, c, "c")
-	c.Gone(a1)
+	c.Gone(epoch, a1)
 	a3 := mustOpen(t, c, "a")
 	for _, p := range []*Peer{a2, a3, d} {
-		c.Gone(p)
+		c.Gone(epoch, p)
 	}
 	checkEmpty(t, c)
 }
@@ -74,11 +74,11 @@ func TestSignalingIDs(t *testing.T) {
 		return d
 	}})
 	m := mustOpen(t, c, "k")
-	c.Receive(m, connectMessage(1<<31))
+	c.Receive(epoch, m, connectMessage(1<<31))
 	var got []uint32
 	for range 2 {
 		j := mustOpen(t, c, "k")
-		c.Receive(j, connectMessage(1<<31+1))
+		c.Receive(epoch, j, connectMessage(1<<31+1))
 		got = append(got, j.binding.id)
 	}
 	if got[0] != 5 || got[1] != 1<<31-1 {
@@ -92,11 +92,11 @@ func TestTriesAreBounded(t *testing.T) {
 	next := uint32(0)
 	c := New(Config{Rand: func() uint32 { next++; return next }})
 	a, b, j := mustOpen(t, c, "k"), mustOpen(t, c, "k"), mustOpen(t, c, "k")
-	c.Receive(a, connectMessage(1))
-	c.Receive(b, connectMessage(2, 1))
+	c.Receive(epoch, a, connectMessage(1))
+	c.Receive(epoch, b, connectMessage(2, 1))
 	for id := uint32(3); id < 3*maxTried; id++ {
-		c.Receive(b, connectMessage(id, 1))
-		c.Receive(j, connectMessage(9))
+		c.Receive(epoch, b, connectMessage(id, 1))
+		c.Receive(epoch, j, connectMessage(9))
 	}
 	if n := len(j.tried); n > maxTried {
 		t.Errorf("a joiner remembers %d tries", n)
@@ -107,11 +107,11 @@ func TestTriesAreBounded(t *testing.T) {
 func TestGonePeer(t *testing.T) {
 	c := New(Config{})
 	p := mustOpen(t, c, "k")
-	c.Gone(p)
+	c.Gone(epoch, p)
 	for name, actions := range map[string][]Action{
-		"Receive": c.Receive(p, connectMessage(1)),
-		"Expel":   c.Expel(p, CloseMessage, ""),
-		"Gone":    c.Gone(p),
+		"Receive": c.Receive(epoch, p, connectMessage(1)),
+		"Expel":   c.Expel(epoch, p, CloseMessage, ""),
+		"Gone":    c.Gone(epoch, p),
 		"Tick":    c.Tick(epoch.Add(time.Hour)),
 	} {
 		if len(actions) != 0 {

@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func FuzzCore(f *testing.F) {
 			check(t, c, peers, step(t, c, p, op, uint32(arg&15), &now)...)
 		}
 		for _, p := range peers {
-			c.Gone(p)
+			c.Gone(now, p)
 		}
 		checkEmpty(t, c)
 	})
@@ -45,7 +46,7 @@ func step(t *testing.T, c *Core, p *Peer, op byte, arg uint32, now *time.Time) [
 		if op == 2 {
 			m.Connect.Members = []uint32{arg ^ 1, arg ^ 2}
 		}
-		actions := c.Receive(p, m)
+		actions := c.Receive(*now, p, m)
 		answers := 0
 		for _, a := range actions {
 			if a.Message.Kind == wire.SignalingConnected && a.To == p {
@@ -59,14 +60,14 @@ func step(t *testing.T, c *Core, p *Peer, op byte, arg uint32, now *time.Time) [
 	case 3, 4:
 		m := &wire.Signaling{Kind: wire.SignalingContent}
 		m.Content = wire.Content{RecipientID: arg, LastData: op == 4, Data: []byte{1}}
-		return c.Receive(p, m)
+		return c.Receive(*now, p, m)
 	case 5:
-		return c.Gone(p)
+		return c.Gone(*now, p)
 	case 6:
 		*now = now.Add(time.Duration(arg) * time.Second)
 		return c.Tick(*now)
 	default:
-		return c.Receive(p, &wire.Signaling{Kind: wire.SignalingKind(arg)})
+		return c.Receive(*now, p, &wire.Signaling{Kind: wire.SignalingKind(arg)})
 	}
 }
 
@@ -103,11 +104,11 @@ func check(t *testing.T, c *Core, peers []*Peer, actions ...Action) {
 	if open != c.Peers() || len(perRoom) != c.Groups() {
 		t.Fatalf("%d peers in %d groups, counted as %d in %d", open, len(perRoom), c.Peers(), c.Groups())
 	}
-	checkRooms(t, perRoom)
+	checkRooms(t, c, perRoom)
 	checkBeats(t, c, open)
 }
 
-func checkRooms(t *testing.T, perRoom map[*room]int) {
+func checkRooms(t *testing.T, c *Core, perRoom map[*room]int) {
 	t.Helper()
 	for r, n := range perRoom {
 		ids := 0
@@ -116,8 +117,17 @@ func checkRooms(t *testing.T, perRoom map[*room]int) {
 				t.Fatal("a member that is none, or whose id is not known")
 			}
 		}
+		for _, m := range r.members {
+			// SIG-53
+			if v := &m.view; !slices.IsSorted(v.knows) || len(v.knows) > n || len(v.lost) > n || len(v.own) > n || len(v.tried) > maxTried {
+				t.Fatalf("a view %+v in a room of %d", v, n)
+			}
+		}
 		for _, k := range r.ids {
 			ids += k
+		}
+		if h := &r.heal; h.at.IsZero() && *h != (healing{}) || !h.at.IsZero() && (h.index >= len(c.looks) || c.looks[h.index] != r) {
+			t.Fatal("a room that is not in the queue of looks, or remembers what is over")
 		}
 		if r.peers != n || ids != len(r.members) {
 			t.Fatalf("%d peers counted as %d, %d ids for %d members", n, r.peers, ids, len(r.members))

@@ -35,7 +35,9 @@ func (c *Core) connect(p *Peer, id uint32, members []uint32) joined {
 		}
 	}
 	p.leave() // SIG-21
-	c.bind(p, r.choose(p))
+	m := r.choose(p)
+	p.try(m)
+	c.bindTo(p, m)
 	return joined{}
 }
 
@@ -64,6 +66,7 @@ func (p *Peer) leave() {
 	r.members = slices.Delete(r.members, i, i+1)
 	r.dropID(p.id)
 	p.member = false
+	p.view = view{}
 }
 
 func (r *room) dropID(id uint32) {

@@ -101,7 +101,7 @@ func (w *world) step(in transcript.Event) ([]transcript.Event, error) {
 		return nil, fmt.Errorf("%s is not open", in.Peer)
 	}
 	if in.Verb == "leave" {
-		return w.events(w.core.Gone(p)), nil
+		return w.events(w.core.Gone(w.now, p)), nil
 	}
 	msg, err := w.message(in)
 	if err != nil {
@@ -109,10 +109,10 @@ func (w *world) step(in transcript.Event) ([]transcript.Event, error) {
 	}
 	var m wire.Signaling
 	if err := m.Decode(msg); err != nil {
-		return w.events(w.core.Expel(p, CloseMessage, err.Error())), nil
+		return w.events(w.core.Expel(w.now, p, CloseMessage, err.Error())), nil
 	}
 	before := p.binding
-	actions := w.core.Receive(p, &m)
+	actions := w.core.Receive(w.now, p, &m)
 	if p.binding != before && p.binding != nil {
 		w.bound[in.Peer]++
 		w.ids[p.binding.id] = fmt.Sprintf("%s.%d", in.Peer, w.bound[in.Peer])
@@ -230,14 +230,14 @@ func (w *world) symbol(id uint32) string {
 func (w *world) leaveAll(t *testing.T) {
 	t.Helper()
 	for _, p := range w.peers {
-		w.core.Gone(p)
+		w.core.Gone(w.now, p)
 	}
 	checkEmpty(t, w.core)
 }
 
 func checkEmpty(t *testing.T, c *Core) {
 	t.Helper()
-	if c.Peers() != 0 || c.Groups() != 0 || c.beats != (beatQueue{}) {
-		t.Errorf("after everyone has gone there are %d peers, %d groups, queue %v", c.Peers(), c.Groups(), c.beats)
+	if c.Peers() != 0 || c.Groups() != 0 || c.beats != (beatQueue{}) || len(c.looks) != 0 {
+		t.Errorf("after everyone has gone there are %d peers, %d groups, queues %v, %v", c.Peers(), c.Groups(), c.beats, c.looks)
 	}
 }
