@@ -1,5 +1,5 @@
 # `make test` does all that CI does. It installs what the tests need beside Go:
-# npm packages by `npm ci`; Chromium, Node.js, npm and Redis by apt, where it runs as
+# npm packages by `npm ci`; Chromium, Node.js, npm, Python and Redis by apt, where it runs as
 # root on Debian.
 
 GO ?= go

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the tests need beside Go: Node.js, npm, the npm packages of the
+# Installs what the tests need beside Go: Node.js, npm, Python, the npm packages of the
 # originals, Chromium and Redis. What it cannot install it names, and fails.
 set -eu
 cd "$(dirname "$0")"
