@@ -105,7 +105,7 @@ func startServer(kind string, l net.Listener) (conns func() int, err error) {
 		s := sigver.New(sigver.Config{})
 		serve, conns = s.Serve, func() int { return s.Stats().Peers }
 	case peersoxKind:
-		s := peersox.NewServer(peersox.ServerConfig{})
+		s := peersox.NewServer(peersox.ServerConfig{Makes: peersox.MakeLimits{Codes: -1, CodesDaily: -1, Tokens: -1}})
 		serve = func(l net.Listener) error { return http.Serve(l, s) }
 		conns = func() int { return s.Stats().Clients }
 	case bare:

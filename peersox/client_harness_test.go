@@ -43,6 +43,7 @@ type fake struct {
 	// What it answers, in place of the usual.
 	rest  func(w http.ResponseWriter, r *http.Request) bool
 	first func(c *ws.Conn) bool
+	drop  func(data []byte) bool // a message that is not passed on
 
 	mu      sync.Mutex
 	waiting *ws.Conn
@@ -142,7 +143,7 @@ func (f *fake) serve(c *ws.Conn, _ *http.Request) {
 			}
 			return
 		}
-		if o != nil {
+		if o != nil && (f.drop == nil || !f.drop(data)) {
 			o.Write(kind, data)
 		}
 	}

@@ -74,6 +74,42 @@ func TestClient(t *testing.T) { // PSX-60, PSX-61, PSX-65, PSX-67, PSX-78
 	}
 }
 
+// When the two find no way to one another both users are told why, and messages go on by way of the server.
+func TestNoPath(t *testing.T) { // PSX-67, PSX-77
+	t.Parallel()
+	f := startFake(t)
+	f.drop = func(data []byte) bool { return bytes.Contains(data, []byte(`{"candidate":`)) }
+	cfg := ClientConfig{ChannelTimeout: time.Second}
+	a, b := couple(t, f, cfg, cfg)
+	if e := next[UpgradeFailed](a); !errors.Is(e.Err, ErrNoPath) {
+		t.Errorf("the initiator: %v", e.Err)
+	}
+	if e := next[UpgradeFailed](b); !errors.Is(e.Err, ErrNoPath) && !errors.Is(e.Err, ErrChannelLost) {
+		t.Errorf("the other one: %v", e.Err)
+	}
+	if err := a.Upgrade(t.Context()); !errors.Is(err, ErrNoPath) {
+		t.Errorf("Upgrade: %v", err)
+	}
+	a.send(Text, "still here")
+	b.wantMessage(Text, "still here")
+	if s := a.Status(); !s.Connected || s.WebRTC || !s.WebSocket {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Who may only use relays and gets none is told so.
+func TestNoRelay(t *testing.T) { // PSX-67
+	t.Parallel()
+	f := startFake(t)
+	turn := []ICEServer{{URLs: []string{"turn:127.0.0.1:9"}, Username: "u", Credential: "c"}}
+	a, b := couple(t, f, ClientConfig{RelayOnly: true, ICEServers: turn}, ClientConfig{})
+	if e := next[UpgradeFailed](a); !errors.Is(e.Err, ErrNoRelay) {
+		t.Errorf("%v", e.Err)
+	}
+	b.send(Text, "still here")
+	a.wantMessage(Text, "still here")
+}
+
 // Nothing is lost, doubled or out of order while the data channel comes and goes.
 func TestNothingLost(t *testing.T) { // PSX-71 to PSX-77
 	const messages, breaks = 400, 3
