@@ -299,7 +299,9 @@ var psxHello = []*Case{
 			what string
 			do   func(h helloData, r *road)
 		}{
-			{"a text outside of a frame", func(_ helloData, r *road) { r.put(true, []byte("bare")) }},
+			{"a text outside of a frame", func(_ helloData, r *road) {
+				r.put(true, part{partText, 1, "bare"}.encode())
+			}},
 			{"no frame", func(_ helloData, r *road) { r.put(false, []byte{9, 1}) }},
 			{"an empty message", func(_ helloData, r *road) { r.put(false, nil) }},
 			{"a frame of 32,769 bytes", func(_ helloData, r *road) {
@@ -402,6 +404,16 @@ var psxFrames = []*Case{
 			d.expect(flying <= leastWindow, "what is not acknowledged", fmt.Sprint("at most ", leastWindow), flying)
 		}
 	})},
+	{"PSX-80/acknowledges", []string{"PSX-80"}, Should, "who closes acknowledges first what has come", false, inDuet(func(d *duet) {
+		_, r := d.greet(false, leastWindow, noUpgrade)
+		r.say(part{partText, 1, "got"})
+		d.expectUser("a frame", "got")
+		if _, err := d.driver.Send(driver.Command{"cmd": "close"}); err != nil {
+			d.fail("close", "that it is possible", err.Error())
+		}
+		d.wantPart(r, part{partAck, 1, ""})
+		d.wantEnd("after the acknowledgement")
+	})},
 	{"PSX-80/acknowledged", []string{"PSX-80"}, Should, "who closes waits for the acknowledgement, and acknowledges", false, inDuet(func(d *duet) {
 		_, r := d.greet(false, leastWindow, noUpgrade)
 		d.sendText("the last")
@@ -481,6 +493,8 @@ var psxChannels = []*Case{
 		_, socket := d.greet(false, leastWindow, nil)
 		channel, dc := d.byChannel(false)
 		d.tell("meshpair.closed", labelData{"another"})
+		socket.say(part{partText, 1, "after it"})
+		d.expectUser("after the end of another data channel", "after it")
 		d.sendText("one")
 		d.wantPart(channel, part{partText, 1, "one"})
 		d.tell("meshpair.closed", labelData{dc.Label()})
