@@ -43,7 +43,7 @@ type fake struct {
 	// What it answers, in place of the usual.
 	rest  func(w http.ResponseWriter, r *http.Request) bool
 	first func(c *ws.Conn) bool
-	drop  func(data []byte) bool // a message that is not passed on
+	edit  func(data []byte) []byte // what is passed on of a message; nil for nothing
 
 	mu      sync.Mutex
 	waiting *ws.Conn
@@ -143,7 +143,10 @@ func (f *fake) serve(c *ws.Conn, _ *http.Request) {
 			}
 			return
 		}
-		if o != nil && (f.drop == nil || !f.drop(data)) {
+		if f.edit != nil {
+			data = f.edit(data)
+		}
+		if o != nil && data != nil {
 			o.Write(kind, data)
 		}
 	}

@@ -78,7 +78,12 @@ func TestClient(t *testing.T) { // PSX-60, PSX-61, PSX-65, PSX-67, PSX-78
 func TestNoPath(t *testing.T) { // PSX-67, PSX-77
 	t.Parallel()
 	f := startFake(t)
-	f.drop = func(data []byte) bool { return bytes.Contains(data, []byte(`{"candidate":`)) }
+	f.edit = func(data []byte) []byte {
+		if bytes.Contains(data, []byte(`{"candidate":`)) {
+			return nil
+		}
+		return data
+	}
 	cfg := ClientConfig{ChannelTimeout: time.Second}
 	a, b := couple(t, f, cfg, cfg)
 	if e := next[UpgradeFailed](a); !errors.Is(e.Err, ErrNoPath) {
@@ -94,6 +99,25 @@ func TestNoPath(t *testing.T) { // PSX-67, PSX-77
 	b.wantMessage(Text, "still here")
 	if s := a.Status(); !s.Connected || s.WebRTC || !s.WebSocket {
 		t.Errorf("%+v", s)
+	}
+}
+
+// A peer whose data channel takes no frame of ours cannot have what we send wait for ever: it goes by way of the server.
+func TestSmallChannel(t *testing.T) { // PSX-67, PSX-76
+	f := startFake(t)
+	f.edit = func(data []byte) []byte {
+		return bytes.ReplaceAll(data, []byte("max-message-size:262144"), []byte("max-message-size:1000"))
+	}
+	a, b := couple(t, f, ClientConfig{}, ClientConfig{})
+	next[Upgraded](a)
+	next[Upgraded](b)
+	a.send(Text, "short")
+	b.wantMessage(Text, "short")
+	long := strings.Repeat("0123456789", 10_000)
+	a.send(Text, long)
+	b.wantMessage(Text, long)
+	if e := next[PeerRTCClosed](a); e.Err == nil {
+		t.Error("the data channel has ended without a reason")
 	}
 }
 
