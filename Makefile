@@ -22,6 +22,7 @@ setup:
 
 vectors: setup
 	node testdata/vectors/generate.mjs --check
+	node testdata/vectors/sealed/generate.mjs --check
 
 fuzz:
 	./internal/fuzz.sh $(FUZZTIME)
