@@ -428,6 +428,9 @@ func (c *Core) heartbeats() {
 			continue
 		}
 		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshHeartbeat, Heartbeat: true})
+		if !m.keeps() && m.announced {
+			c.greet(m) // EXT-2: it may be that the first hello, or the answer, was lost on the way
+		}
 	}
 }
 

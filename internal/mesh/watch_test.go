@@ -129,7 +129,11 @@ func (w *watch) arrived(n *node, b []byte) {
 	case wire.ServiceDelivery:
 		var d wire.Delivery
 		f := w.flow(n.core.ID(), m.SenderID)
-		if d.Decode(m.Content) == nil && d.Kind == wire.DeliveryAck && d.Ack.Session == f.session {
+		err := d.Decode(m.Content)
+		if err == nil && d.Kind == wire.DeliveryHello {
+			w.ledger.Greeted(n.core.ID(), m.SenderID)
+		}
+		if err == nil && d.Kind == wire.DeliveryAck && d.Ack.Session == f.session {
 			for ; f.acked < d.Ack.Number && len(f.sizes) > 0; f.acked++ {
 				f.onWay -= f.sizes[0]
 				f.sizes = f.sizes[1:]

@@ -37,6 +37,7 @@ type Ledger struct {
 	original map[uint32]bool
 	ended    map[uint32]bool            // they left or died
 	knows    map[uint32]map[uint32]bool // by whom
+	greeted  map[[2]uint32]bool         // who has had a hello of whom; nil: nobody looks at that
 	late     []time.Duration
 	report   Report
 	leaves   []string // the first false ones
@@ -126,7 +127,7 @@ func (l *Ledger) Say(from, to uint32, size int, now time.Duration) []byte {
 		r := l.record(from, id)
 		r.sent = append(r.sent, l.number)
 		l.report.Messages++
-		if l.knows[id][from] {
+		if l.knows[id][from] && (l.greeted == nil || l.greeted[[2]uint32{from, id}]) {
 			r.firm++
 		}
 	}
@@ -222,6 +223,17 @@ func (l *Ledger) Gone(by, id uint32) {
 	}
 }
 
+// Greeted notes that the hello of another one has come at a member, which may count on the contract from then on (EXT-2).
+// Who never calls this says that greetings are not looked at.
+func (l *Ledger) Greeted(by, id uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.greeted == nil {
+		l.greeted = make(map[[2]uint32]bool)
+	}
+	l.greeted[[2]uint32{by, id}] = true
+}
+
 // End notes that a member leaves or dies: nothing is promised to it any more.
 func (l *Ledger) End(id uint32) {
 	l.mu.Lock()
@@ -237,7 +249,8 @@ func (l *Ledger) Healed(d time.Duration) {
 }
 
 // Complete reports whether all has come that is promised: between two that keep the contract of delivery, are
-// there to the end and never lost each other, all that was sent while each knew the other (EXT-2 to EXT-10).
+// there to the end and never lost each other, all that was sent while each knew the other and after its hello (EXT-2 to
+// EXT-10).
 func (l *Ledger) Complete() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -25,18 +25,19 @@ func pairOf(a, b string) pair {
 
 // links is which channels there may be between members, as far as a scenario tells.
 type links struct {
-	here []string
-	cut  map[pair]bool
-	down map[pair]time.Duration   // until when
-	new  map[string]time.Duration // until when it counts as joining
-	dark bool                     // there is no signaling
-	lost bool                     // somebody left through whom another one may have been joining
+	here     []string
+	original []string
+	cut      map[pair]bool
+	down     map[pair]time.Duration   // until when
+	new      map[string]time.Duration // until when it counts as joining
+	dark     bool                     // there is no signaling
+	lost     bool                     // somebody left through whom another one may have been joining
 }
 
 const forever = time.Duration(math.MaxInt64)
 
-func newLinks(members []string) *links {
-	return &links{slices.Clone(members), make(map[pair]bool), make(map[pair]time.Duration), make(map[string]time.Duration), false, false}
+func newLinks(s *Scenario) *links {
+	return &links{slices.Clone(s.Members), s.Original, make(map[pair]bool), make(map[pair]time.Duration), make(map[string]time.Duration), false, false}
 }
 
 // apply has one step happen, and reports whether channels may be missing that were there.
@@ -109,7 +110,8 @@ func (l *links) up(a, b string, at time.Duration) bool {
 }
 
 // whole reports whether each member can reach each other one for certain, over at most so many others. One that is joining
-// leads to nobody, and has all its channels, as no group is sound without.
+// leads to nobody, and has all its channels, as no group is sound without. Originals lead to nobody for certain: they
+// do not notice that a channel is silent.
 func (l *links) whole(at time.Duration, over int) bool {
 	if l.lost {
 		return false
@@ -132,6 +134,9 @@ func (l *links) whole(at time.Duration, over int) bool {
 		for range over + 1 {
 			var next []string
 			for _, a := range edge {
+				if a != from && slices.Contains(l.original, a) {
+					continue
+				}
 				for _, b := range sound {
 					if !reached[b] && l.up(a, b, at) {
 						reached[b] = true
@@ -154,7 +159,7 @@ const MaxOver = 4
 // Parted reports whether the group may fall apart: at some time one member cannot reach another one for certain, as far as
 // the text tells. Channels that break count as missing until a new one is certain to have been built.
 func (s *Scenario) Parted() bool {
-	l := newLinks(s.Members)
+	l := newLinks(s)
 	for _, e := range s.Steps() {
 		if l.apply(e) && !l.whole(e.At, MaxOver) {
 			return true

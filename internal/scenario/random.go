@@ -40,7 +40,7 @@ func Random(seed uint64) *Scenario {
 	}
 	m.MinLatency = time.Duration(1+m.rand.IntN(20)) * time.Millisecond
 	m.MaxLatency = m.MinLatency + time.Duration(m.rand.IntN(60))*time.Millisecond
-	m.links = newLinks(m.Members)
+	m.links = newLinks(m.Scenario)
 	m.over = m.rand.IntN(3)
 	if m.rand.IntN(8) == 0 {
 		m.Window = 20_000 + m.rand.IntN(100_000)
@@ -51,6 +51,7 @@ func Random(seed uint64) *Scenario {
 	if m.rand.IntN(6) == 0 && n < 20 {
 		m.Original = append(m.Original, m.Members[m.rand.IntN(n)])
 	}
+	m.links.original = m.Original
 	kind := m.rand.IntN(10)
 	if kind == 0 && n > 3 && n < 20 {
 		m.split(events / 3)
@@ -159,6 +160,7 @@ func (m *maker) event(mishaps bool) {
 		name := m.name()
 		if m.rand.IntN(6) == 0 {
 			m.Original = append(m.Original, name)
+			m.links.original = m.Original
 		}
 		m.add(Event{Do: Join, A: name})
 	}
