@@ -34,6 +34,7 @@ type delivery struct {
 	acked    uint64 // those that have come
 	at       int    // in member.queue: the first that is not wholly on its way
 	inflight int    // bytes on their way
+	astray   bool   // what is on its way took one on which it may be lost, since the last rewind
 	repeat   *timer // until what is on its way over others is repeated
 	pause    time.Duration
 	timed    uint64 // the number whose acknowledgement is timed; 0: none
@@ -72,8 +73,8 @@ func (c *Core) say(m *member, d *wire.Delivery) {
 	}
 }
 
-// deliveryMessage handles a message of the contract (EXT-1).
-func (c *Core) deliveryMessage(m *member, content []byte) {
+// deliveryMessage handles a message of the contract that came on a channel (EXT-1).
+func (c *Core) deliveryMessage(on *channel, m *member, content []byte) {
 	var d wire.Delivery
 	if c.cfg.Original {
 		return
@@ -90,8 +91,11 @@ func (c *Core) deliveryMessage(m *member, content []byte) {
 			c.acknowledged(m, d.Ack.Number)
 		}
 	case wire.DeliveryProbe:
-		if !d.Probe && m.ch != nil {
-			c.sign(m.ch, true)
+		switch {
+		case !d.Probe:
+			c.sign(on, m, true) // EXT-9, EXT-11: by the way that it came
+		case on != m.ch && m.ch != nil && m.ch.suspect && m.ch.lives == 0:
+			m.ch.lives = c.now
 		}
 	case wire.DeliveryBye:
 		m.bye = true
@@ -202,11 +206,11 @@ func (c *Core) acknowledged(m *member, n uint64) {
 	c.rewakeOne(m)
 }
 
-// watchRepeat has what is on its way to a member repeated when no acknowledgement comes. Over a channel of its own
-// nothing is lost as long as that lives (EXT-8).
+// watchRepeat has what is on its way to a member repeated when no acknowledgement comes. What went over a channel of its
+// own is not lost as long as that lives (EXT-8).
 func (c *Core) watchRepeat(m *member) {
 	m.repeat.stop()
-	if !m.keeps() || m.acked == m.numbers && m.at == len(m.queue) || m.ch != nil && !m.ch.suspect {
+	if !m.keeps() || m.acked == m.numbers && m.at == len(m.queue) || m.ch != nil && !m.ch.suspect && !m.astray {
 		return
 	}
 	c.repeatLater(m)
@@ -243,6 +247,7 @@ func (c *Core) rewind(m *member) {
 		}
 	}
 	m.at, m.inflight, m.timed = 0, 0, 0
+	m.astray = m.ch == nil || m.ch.suspect
 	c.watchRepeat(m)
 	c.rewakeOne(m)
 }
@@ -325,15 +330,17 @@ func (c *Core) dropEarly(m *member) {
 	m.ack.stop()
 }
 
-// sign sends a sign of life, or asks for one, on a channel.
-func (c *Core) sign(ch *channel, is bool) {
+// sign sends a member a sign of life, or asks it for one, on a channel.
+func (c *Core) sign(ch *channel, m *member, is bool) {
 	d := wire.Delivery{Kind: wire.DeliveryProbe, Probe: is}
-	c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: ch.member.id, ServiceID: wire.ServiceDelivery, Content: d.Append(nil)}).Append(nil))
+	c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceDelivery, Content: d.Append(nil)}).Append(nil))
 }
 
-// probe looks for channels on which nothing comes, and goes round them: their ends do not know of it (EXT-9).
+// probe looks for channels on which nothing comes, and goes round them: their ends do not know of it (EXT-9). One whose
+// other end answers by way of others is ended (EXT-11).
 func (c *Core) probe() {
 	c.probing = c.after(ProbeInterval, c.probe)
+	var dead []*channel
 	for _, m := range c.order {
 		ch := m.ch
 		if ch == nil || !m.keeps() {
@@ -341,11 +348,16 @@ func (c *Core) probe() {
 		}
 		if ch.stalled { // nor is it read there that a sign is asked for: what waits for the user here is no failure
 			if len(ch.out) == 0 { // or signs would pile up where nobody reads at all
-				c.sign(ch, true)
+				c.sign(ch, m, true)
 			}
 			continue
 		}
 		if ch.suspect {
+			if ch.lives > 0 && c.now-ch.lives >= ProbeInterval {
+				dead = append(dead, ch)
+			} else {
+				c.askAround(m)
+			}
 			continue
 		}
 		silent := c.now - ch.heard
@@ -358,21 +370,37 @@ func (c *Core) probe() {
 			c.notifyDistant() // or they send by way of it what nobody gets
 			c.shout(m)
 			c.rewind(m)
+			c.askAround(m)
 		case silent >= ProbeAfter && ch.asked == 0:
 			ch.asked = c.now
-			c.sign(ch, false)
+			c.sign(ch, m, false)
 		}
+	}
+	for _, ch := range dead {
+		if m := ch.member; m.ch == ch {
+			m.ch = nil
+			c.close(ch, true)
+			c.lose(m, ErrSilent)
+		}
+	}
+}
+
+// askAround asks a member for a sign of life by way of others.
+func (c *Core) askAround(m *member) {
+	if way := c.route(m.id); way != nil && way != m.ch {
+		c.sign(way, m, false)
 	}
 }
 
 // heardOn notes that something came on a channel.
 func (c *Core) heardOn(ch *channel) {
-	ch.heard, ch.asked = c.now, 0
+	ch.heard, ch.asked, ch.lives = c.now, 0, 0
 	if ch.suspect {
 		ch.suspect = false
 		ch.member.adjacent, ch.member.guessed = nil, false
 		c.reroute()
 		c.notifyDistant()
+		ch.member.pause = 0
 		c.repeatLater(ch.member) // what took the other way meanwhile may have been lost there; what was in this one was not
 		c.rewakeOne(ch.member)
 	}
@@ -396,6 +424,9 @@ func (c *Core) leading() []uint32 {
 // strand makes a member distant whose channel broke without a goodbye: it lives, as far as is known, and others lead
 // to it (EXT-10).
 func (c *Core) strand(m *member, err error) {
+	if c.now-m.linked >= SteadyTime {
+		m.tries = 0
+	}
 	if m.adjacent == nil || m.guessed { // it may have said who leads to it, when the channel fell silent
 		m.adjacent, m.guessed = c.Neighbors(), true // a guess
 	}
@@ -404,7 +435,7 @@ func (c *Core) strand(m *member, err error) {
 	c.emit(Note{Text: "a channel broke", ID: m.id, Err: err})
 	c.shout(m)
 	c.notifyDistant()
-	c.seekSoon(m.id)
+	c.tryAgain(m)
 	c.rewind(m)
 	c.rewake()
 }
