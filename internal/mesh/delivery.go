@@ -124,6 +124,7 @@ func (c *Core) hello(m *member, h wire.Hello) {
 		}
 		c.rewakeOne(m)
 	}
+	c.announce(m) // MSH-4: who greets counts this one as a member, and would find itself forgotten if an attempt failed now
 	if h.Echo != m.session {
 		c.greet(m)
 	}

@@ -171,7 +171,7 @@ func (l *Ledger) Got(by, from uint32, b []byte, now time.Duration) {
 		l.fail("%s got message %d of %s, which was not for it", l.name(by), n, l.name(from))
 		return
 	}
-	judged := !l.original[by] && !l.original[from]
+	judged := !l.original[by] && !l.original[from] && !r.parted // nothing is promised across a leave
 	switch {
 	case r.have[n]:
 		l.report.Doubled++

@@ -67,6 +67,9 @@ func (l *links) apply(e Event) bool {
 		l.down[p] = max(l.down[p], e.At+brokenFor)
 	case Blackhole:
 		l.down[pairOf(e.A, e.B)] = e.At + silentFor
+		if slices.Contains(l.original, e.A) || slices.Contains(l.original, e.B) {
+			l.lost = true // an original is taken for one that leads to the other as long as it does not notice
+		}
 	case Cut:
 		l.cut[pairOf(e.A, e.B)] = true
 	case Split:
