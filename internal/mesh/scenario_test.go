@@ -30,6 +30,7 @@ const worstDelay = 12 * time.Second
 // A trial runs a scenario in the simulator.
 type trial struct {
 	*scenario.Scenario
+	cfg    Config
 	s      *sim
 	ledger *scenario.Ledger
 	here   map[string]*node // by name
@@ -62,10 +63,15 @@ func (f *fakeTB) Fatal(args ...any)            { f.ledger.Fail("%s", fmt.Sprint(
 func (f *fakeTB) Fatalf(s string, args ...any) { f.ledger.Fail(s, args...); panic(stopped{}) }
 
 // try runs a scenario. trace may be nil.
-func try(sc *scenario.Scenario, trace func(now time.Duration, from, to, what string)) (v verdict) {
+func try(sc *scenario.Scenario, trace func(now time.Duration, from, to, what string)) verdict {
+	return tryWith(sc, trace, Config{})
+}
+
+// tryWith runs a scenario with members of a configuration.
+func tryWith(sc *scenario.Scenario, trace func(now time.Duration, from, to, what string), cfg Config) (v verdict) {
 	ledger := scenario.NewLedger()
 	s := newSim(&fakeTB{ledger: ledger}, sc.Seed)
-	x := &trial{Scenario: sc, s: s, ledger: ledger, here: make(map[string]*node), cuts: make(map[[2]string]bool)}
+	x := &trial{Scenario: sc, cfg: cfg, s: s, ledger: ledger, here: make(map[string]*node), cuts: make(map[[2]string]bool)}
 	s.ledger = ledger
 	s.watch = newWatch(s, ledger, sc.Window)
 	if trace != nil {
@@ -134,7 +140,10 @@ func (x *trial) latencies() {
 }
 
 func (x *trial) join(name string) {
-	n := x.s.node(Config{Original: x.IsOriginal(name), Window: x.Window})
+	cfg := x.cfg
+	cfg.Original = cfg.Original || x.IsOriginal(name)
+	cfg.Window = x.Window
+	n := x.s.node(cfg)
 	n.name = name
 	if x.DoesListen(name) {
 		n.url = "ws://" + name
@@ -468,4 +477,45 @@ func TestScenarioFiles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestScenariosRepeat runs scenarios twice: what happens follows from the seed alone, so that a failure can be seen again.
+func TestScenariosRepeat(t *testing.T) {
+	for seed := range uint64(10) {
+		var logs [2][]string
+		for i := range logs {
+			try(scenario.Random(seed), func(now time.Duration, from, to, what string) {
+				logs[i] = append(logs[i], fmt.Sprint(now, from, to, what))
+			})
+		}
+		if len(logs[0]) == 0 || !slices.Equal(logs[0], logs[1]) {
+			t.Fatalf("seed %d: %d and %d messages, or not the same", seed, len(logs[0]), len(logs[1]))
+		}
+	}
+}
+
+// TestShrink breaks all rules of the contract at once: members keep none, and are judged as if they did. Random scenarios
+// show it, and shrink to a few lines, which show it as well, also when they are read again.
+func TestShrink(t *testing.T) {
+	fails := func(sc *scenario.Scenario) bool { return len(tryWith(sc, nil, Config{Original: true}).problems) > 0 }
+	found := 0
+	for seed := range uint64(20) {
+		sc := scenario.Random(seed)
+		if len(sc.Original) > 0 || sc.Parted() || !fails(sc) {
+			continue
+		}
+		found++
+		small := scenario.Shrink(sc, 1000, fails)
+		if len(small.Events) > 3 || len(small.Members) > 4 {
+			t.Errorf("seed %d: of %d events and %d members these are left:\n%s", seed, len(sc.Events), len(sc.Members), small)
+		}
+		again, err := scenario.Parse(small.String())
+		if err != nil || !fails(again) {
+			t.Errorf("seed %d: what is printed does not fail when it is read: %v\n%s", seed, err, small)
+		}
+		if found == 3 {
+			return
+		}
+	}
+	t.Errorf("%d random scenarios show that there is no contract", found)
 }

@@ -135,6 +135,9 @@ func (l *links) whole(at time.Duration, over int) bool {
 		reached := map[string]bool{from: true}
 		edge := []string{from}
 		for range over + 1 {
+			if len(reached) == len(sound) {
+				break
+			}
 			var next []string
 			for _, a := range edge {
 				if a != from && slices.Contains(l.original, a) {
