@@ -20,14 +20,17 @@ type maker struct {
 	most  int // members
 }
 
-// Random makes the scenario of a seed. Most have 3 to 12 members, one in a hundred has 50, and one in 400 has 200. In most
+// Random makes the scenario of a seed. Most have 3 to 12 members, one in a hundred has 50, one in 500
+// has 100, and one in 2,000 has 200. In most
 // of them the group stays whole ([Scenario.Parted]); in some it is cut into parts, and healed.
 func Random(seed uint64) *Scenario {
 	m := &maker{Scenario: &Scenario{Seed: seed + 1}, rand: rand.New(rand.NewPCG(seed, 1))}
 	n, events := 3+m.rand.IntN(4), 60+m.rand.IntN(90)
 	switch {
-	case seed%400 == 399:
+	case seed%2000 == 1999: // it takes a minute or two
 		n, events = 200, 15
+	case seed%500 == 399:
+		n, events = 100, 20
 	case seed%100 == 49:
 		n, events = 50, 40
 	case m.rand.IntN(3) == 0:

@@ -60,7 +60,7 @@ func TestRandom(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	if parted < 10 || parted > 120 || big[50] != 4 || big[200] != 1 {
+	if parted < 10 || parted > 120 || big[50] != 4 || big[100] != 1 {
 		t.Errorf("%d fall apart; sizes %v", parted, big)
 	}
 }
