@@ -43,7 +43,6 @@ var mutants = []mutant{
 	{"EXT-7 nothing is kept", "delivery.go", "it.sent = len(it.msg.data) - it.left(m.acked)", "it.sent = len(it.msg.data)"},
 	{"EXT-7 the window is forgotten", "delivery.go", "limit := min(m.window, c.cfg.SendQueue)", "limit := c.cfg.SendQueue"},
 	{"EXT-7 what is acknowledged is not freed", "delivery.go", "m.queue = m.queue[1:]\n\t\tm.at = max(0, m.at-1)", "m.queue = m.queue[1:]\n\t\tm.at = max(0, m.at-1)\n\t\tm.queued += itemCost"},
-	{"EXT-7 what is on its way is counted twice", "delivery.go", "m.inflight = max(0, m.inflight-freed)", "m.inflight = max(0, m.inflight-freed/2)"},
 	{"EXT-8 no repetition when the way changes", "delivery.go", "\tc.tryAgain(m)\n\tc.rewind(m)\n", "\tc.tryAgain(m)\n"},
 	{"EXT-8 no repetition on a way over others", "delivery.go", "\t\tif m.acked < m.numbers {\n\t\t\tc.rewind(m)", "\t\tif false {\n\t\t\tc.rewind(m)"},
 	{"EXT-8 no repetition on a new channel", "fullmesh.go", "\tc.greet(m)\n\tc.rewind(m)\n", "\tc.greet(m)\n"},

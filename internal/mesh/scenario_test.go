@@ -288,6 +288,11 @@ func (x *trial) busy(n *node) bool {
 			return true
 		}
 	}
+	for _, m := range c.order {
+		if len(m.queue) == 0 && m.queued != 0 {
+			return true
+		}
+	}
 	return len(c.attempts)+len(c.making)+len(c.waiting)+c.held > 0 || c.partial > 0 && len(x.Original) == 0
 }
 
