@@ -7,9 +7,10 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Fuzz targets are run one by one for FUZZTIME each by `make fuzz`.
 FUZZTIME ?= 2m
 
-.PHONY: test check setup fuzz bench vectors
+.PHONY: test check setup fuzz bench vectors mutants
 
 test: check setup vectors
+	SCENARIOS=1000 $(GO) test -run 'TestScenarios$$' ./internal/mesh
 	MESHPAIR_TEST_ALL=1 $(GO) test -race -timeout 30m ./...
 
 check:
@@ -26,6 +27,10 @@ vectors: setup
 
 fuzz:
 	./internal/fuzz.sh $(FUZZTIME)
+
+# Breaks each rule of the contract of delivery in turn; `make test` does so with every fourth.
+mutants:
+	$(GO) test -v -timeout 60m -run TestMutants ./internal/mesh -mutants all
 
 bench:
 	$(GO) test -run '^$$' -bench . ./benchmarks

@@ -117,7 +117,7 @@ func TestSigver(t *testing.T) {
 func TestCaseIDs(t *testing.T) {
 	spec := readSpec(t)
 	seen := make(map[string]bool)
-	for _, c := range slices.Concat(allSignaling(t), MemberCases(), BotCases(), allPeerSox(t), PairCases()) {
+	for _, c := range slices.Concat(allSignaling(t), MemberCases(), BotCases(), allPeerSox(t), PairCases(), PairExtensionCases()) {
 		if seen[c.ID] || c.Sentence == "" || len(c.Requirements) == 0 {
 			t.Errorf("%s is there twice, or lacks a sentence or requirements", c.ID)
 		}

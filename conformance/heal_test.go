@@ -54,7 +54,7 @@ func heals(t *testing.T, all []*driver.Peer, url string, within time.Duration) (
 	ids := make([]uint32, len(all))
 	for i, p := range all {
 		if isPage(p) {
-			network(t, p, part(i))
+			network(t, p, halfOf(i))
 		}
 		do(t, p, driver.Command{"cmd": "join", "signaling": url, "key": "heal", "loopback": true})
 		ids[i] = do(t, p, driver.Command{"cmd": "status"}).ID
@@ -64,7 +64,7 @@ func heals(t *testing.T, all []*driver.Peer, url string, within time.Duration) (
 	}
 	mine := func(i int) (of []uint32) {
 		for j, id := range ids {
-			if part(j) == part(i) {
+			if halfOf(j) == halfOf(i) {
 				of = append(of, id)
 			}
 		}
@@ -76,9 +76,9 @@ func heals(t *testing.T, all []*driver.Peer, url string, within time.Duration) (
 			case !isPage(p):
 				block(t, p, cut, ids, mine(i))
 			case cut:
-				network(t, p, part(i), part(i+1))
+				network(t, p, halfOf(i), halfOf(i+1))
 			default:
-				network(t, p, part(i))
+				network(t, p, halfOf(i))
 			}
 		}
 	}
@@ -125,7 +125,7 @@ func block(t *testing.T, p *driver.Peer, cut bool, ids, mine []uint32) {
 	}
 }
 
-func part(i int) string { return string(rune('a' + i%2)) }
+func halfOf(i int) string { return string(rune('a' + i%2)) }
 
 // network names the network that a page is in, and those that it does not reach.
 func network(t *testing.T, p *driver.Peer, name string, blocked ...string) {

@@ -3,6 +3,7 @@ package conformance
 import (
 	"flag"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestPairPeer(t *testing.T) {
 		command = []string{path, "peer"}
 	}
 	target := Target{Peers: pool(t, *peerCount, func() *exec.Cmd { return exec.Command(command[0], command[1:]...) })}
-	for _, c := range PairCases() {
+	for _, c := range slices.Concat(PairCases(), PairExtensionCases()) {
 		t.Run(c.ID, func(t *testing.T) {
 			t.Parallel()
 			if r := c.Run(target); r.Failure != nil {

@@ -126,6 +126,7 @@ func (c *Core) hello(m *member, h wire.Hello) {
 		}
 		c.rewakeOne(m)
 	}
+	c.announce(m) // MSH-4: who greets counts this one as a member, and would find itself forgotten if an attempt failed now
 	if h.Echo != m.session {
 		c.greet(m)
 	}
@@ -369,6 +370,8 @@ func (c *Core) probe() {
 			c.emit(Note{Text: "a channel is silent", ID: m.id})
 			m.adjacent, m.guessed = remove(c.Neighbors(), m.id), true // a guess
 			c.reroute()
+			c.notifyDistant() // or they send by way of it what nobody gets
+			c.shout(m)
 			c.rewind(m)
 			c.askAround(m)
 		case silent >= ProbeAfter && ch.asked == 0:
@@ -425,10 +428,26 @@ func (c *Core) heardOn(ch *channel) {
 		ch.suspect = false
 		ch.member.adjacent, ch.member.guessed = nil, false
 		c.reroute()
+		c.notifyDistant()
 		ch.member.pause = 0
 		c.repeatLater(ch.member) // what took the other way meanwhile may have been lost there; what was in this one was not
 		c.rewakeOne(ch.member)
 	}
+}
+
+// leading returns the ids of the members that lead to this one, as it tells others: those with a channel that is not
+// silent (EXT-9), or with any if all are.
+func (c *Core) leading() []uint32 {
+	var ids []uint32
+	for _, m := range c.order {
+		if m.ch != nil && !m.ch.suspect {
+			ids = append(ids, m.id)
+		}
+	}
+	if len(ids) == 0 {
+		return c.Neighbors() // MSH-6
+	}
+	return ids
 }
 
 // strand makes a member distant whose channel broke without a goodbye: it lives, as far as is known, and others lead
@@ -453,13 +472,29 @@ func (c *Core) strand(m *member, err error) {
 	c.rewake()
 }
 
+// ledTo notes who leads to a member with which the channel is silent, and tells it the same if that was but a guess. It
+// reports whether there is such a channel (EXT-9).
+func (c *Core) ledTo(m *member, adjacent []uint32) bool {
+	if m == nil || m.ch == nil || !m.ch.suspect {
+		return false
+	}
+	guessed := m.guessed
+	m.adjacent, m.guessed = adjacent[:min(len(adjacent), c.cfg.MaxMembers)], false
+	c.reroute()
+	if guessed {
+		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.leading()})
+	}
+	c.rewakeOne(m)
+	return true
+}
+
 // guessAgain tries another member as the way to one of which only a guess says who leads to it, and tells it along that
 // who leads here.
 func (c *Core) guessAgain(m *member) {
 	if m.guessed && len(m.adjacent) > 1 {
 		m.adjacent = append(m.adjacent[1:], m.adjacent[0])
 		c.reroute()
-		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.Neighbors()})
+		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.leading()})
 		c.shout(m)
 	}
 }
@@ -467,7 +502,7 @@ func (c *Core) guessAgain(m *member) {
 // shout tells a member to which nobody knows the way who leads here, through others than the one that is the guess: one
 // of them may know it.
 func (c *Core) shout(m *member) {
-	f := wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.Neighbors()}
+	f := wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.leading()}
 	b := (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceFullMesh, Content: f.Append(nil)}).Append(nil)
 	guess, left := c.route(m.id), maxShout
 	for _, id := range m.adjacent {

@@ -292,7 +292,7 @@ func (c *Core) connectTo(ids []uint32, from uint32, w *wave) {
 	if len(ids) > c.cfg.MaxMembers {
 		ids = ids[:c.cfg.MaxMembers]
 	}
-	request := (&wire.ConnectionRequest{ID: c.id, AdjacentIDs: c.Neighbors()}).Append(nil)
+	request := (&wire.ConnectionRequest{ID: c.id, AdjacentIDs: c.leading()}).Append(nil)
 	for _, id := range ids {
 		m := c.members[id]
 		if m == nil {
@@ -347,6 +347,14 @@ func (c *Core) handle(ch *channel, m *wire.Message) {
 	from := c.members[m.SenderID]
 	if from != nil && from.ch == nil {
 		from.via = ch
+		if from.keeps() {
+			from.missed = 0 // EXT-10
+		}
+		if from.guessed { // EXT-10: by whom its word comes, it can be reached
+			from.adjacent, from.guessed = []uint32{ch.member.id}, false
+			c.reroute()
+			c.rewakeOne(from)
+		}
 	}
 	if c.state == StateLeaving && m.ServiceID != wire.ServiceUserMessage && m.ServiceID != wire.ServiceDelivery {
 		return // STA-17: nothing is begun any more
@@ -381,7 +389,9 @@ func (c *Core) fullMesh(from uint32, content []byte) {
 	case wire.FullMeshMembers: // MSH-12
 		c.connectTo(m.Members, from, nil)
 	case wire.FullMeshAdjacentMembers: // MSH-9
-		c.hearOf(from, m.AdjacentMembers)
+		if !c.ledTo(c.members[from], m.AdjacentMembers) {
+			c.hearOf(from, m.AdjacentMembers)
+		}
 	case wire.FullMeshHeartbeat: // MSH-13
 		if d := c.members[from]; d != nil { // MSH-14
 			d.missed = 0
@@ -400,7 +410,7 @@ func (c *Core) tellMesh(id uint32, m *wire.FullMesh) {
 func (c *Core) notifyDistant() {
 	for _, m := range c.order {
 		if m.ch == nil {
-			c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.Neighbors()})
+			c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.leading()})
 		}
 	}
 }
@@ -440,6 +450,9 @@ func (c *Core) heartbeats() {
 			continue
 		}
 		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshHeartbeat, Heartbeat: true})
+		if !m.keeps() && m.announced {
+			c.greet(m) // EXT-2: it may be that the first hello, or the answer, was lost on the way
+		}
 	}
 }
 

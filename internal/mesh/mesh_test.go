@@ -192,7 +192,7 @@ func TestDeathDuringJoin(t *testing.T) {
 					break // the join has no more messages
 				}
 				count++
-				s.trace = func(string, string, string) {}
+				s.trace = nil
 				next := s.node(Config{})
 				next.step(Join{Key: "key"})
 				alive := []*node{next}

@@ -1,15 +1,18 @@
 package mesh
 
 import (
+	"cmp"
 	"container/heap"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/scenario"
 	"github.com/meshpair/meshpair/internal/signaling"
 	"github.com/meshpair/meshpair/internal/wire"
 )
@@ -27,7 +30,9 @@ type sim struct {
 	nodes   []*node
 	latency func(a, b *node) time.Duration // nil nodes are the server
 	cut     func(a, b *node) bool          // no data channel can be built between them
-	trace   func(from, to, what string)    // of each message, as it is sent
+	trace   func(from, to, what string)    // of each message, as it is sent; nil: nobody wants to know
+	watch   *watch                         // over what is on the wire; may be nil
+	ledger  *scenario.Ledger               // of who said what; may be nil
 	steps   int
 	offers  map[string]*simLink // the data channels on offer, by what stands for their SDP
 	answers map[*simLink]*simLink
@@ -50,8 +55,8 @@ type node struct {
 	states    []string
 	signals   []string
 	members   map[uint32]bool
-	gone      int // members, by word of the core
-	lost      map[uint32]bool
+	gone      int    // members, by word of the core
+	id        uint32 // that it had when it heard of others
 	got       []Deliver
 	done      map[uint64]error
 	problems  []string
@@ -71,6 +76,9 @@ type simLink struct {
 	label  string
 	hole   bool // what is sent vanishes
 }
+
+// maxSteps is how many events a simulation may take.
+const maxSteps = 50_000_000
 
 type event struct {
 	at  time.Duration
@@ -98,7 +106,6 @@ func newSim(t testing.TB, seed uint64) *sim {
 	s.server = signaling.New(signaling.Config{Rand: s.rand.Uint32})
 	s.latency = func(a, b *node) time.Duration { return 5 * time.Millisecond }
 	s.cut = func(a, b *node) bool { return false }
-	s.trace = func(string, string, string) {}
 	s.at(signaling.HeartbeatInterval, s.serverTick)
 	return s
 }
@@ -116,7 +123,9 @@ func (s *sim) step() bool {
 	e := heap.Pop(&s.events).(event)
 	s.now = max(s.now, e.at)
 	e.do()
-	s.steps++
+	if s.steps++; s.steps > maxSteps {
+		s.t.Fatalf("more than %d events: something goes round and round", maxSteps)
+	}
 	return true
 }
 
@@ -225,22 +234,29 @@ func (n *node) output(o Output) {
 	case Close:
 		n.close(n.links[o.Link], o.Abort)
 	case Deliver:
+		if s.ledger != nil {
+			s.ledger.Got(n.id, o.From, o.Data, s.now)
+			break
+		}
 		n.got = append(n.got, o)
 	case Joined:
 		if n.members[o.ID] {
 			s.t.Errorf("%s: %d joined twice", n.name, o.ID)
 		}
 		n.members[o.ID] = true
+		if s.ledger != nil {
+			n.id = n.core.ID()
+			s.ledger.Joined(n.id, o.ID)
+		}
 	case Gone:
 		if !n.members[o.ID] {
 			s.t.Errorf("%s: %d is gone and had not joined", n.name, o.ID)
 		}
 		delete(n.members, o.ID)
 		n.gone++
-		if n.lost == nil {
-			n.lost = make(map[uint32]bool)
+		if s.ledger != nil {
+			s.ledger.Gone(n.id, o.ID)
 		}
-		n.lost[o.ID] = true
 	case NewState:
 		n.states = append(n.states, o.State.String())
 	case NewSignalingState:
@@ -317,7 +333,9 @@ func (n *node) flush(l *simLink) {
 // send carries a message to the other end of a link.
 func (s *sim) send(l *simLink, b []byte) {
 	if l.server != nil {
-		s.trace(l.node.name, "server", describe(b, true))
+		if s.trace != nil {
+			s.trace(l.node.name, "server", describe(b, true))
+		}
 		l.busy = max(l.busy, s.now+s.latency(l.node, nil))
 		s.at(l.busy-s.now, func() {
 			if l.server != nil && !s.down {
@@ -331,7 +349,10 @@ func (s *sim) send(l *simLink, b []byte) {
 		return
 	}
 	p := l.peer
-	s.trace(l.node.name, p.node.name, describe(b, false))
+	if s.trace != nil {
+		s.trace(l.node.name, p.node.name, describe(b, false))
+	}
+	s.watch.sent(l.node, p.node, b)
 	if l.hole {
 		return
 	}
@@ -341,6 +362,7 @@ func (s *sim) send(l *simLink, b []byte) {
 			if !p.open {
 				s.open(p)
 			}
+			s.watch.arrived(p.node, b)
 			p.node.step(Received{p.id, b})
 		}
 	})
@@ -375,6 +397,11 @@ func (s *sim) hangUp(l *simLink, err error) {
 	}
 }
 
+// byLink returns the links of a node in the order in which they were begun, so that what follows does not depend on chance.
+func (n *node) byLink() []*simLink {
+	return slices.SortedFunc(maps.Values(n.links), func(a, b *simLink) int { return cmp.Compare(a.id, b.id) })
+}
+
 // between returns the open links between two nodes, both ends.
 func (s *sim) between(a, b *node) []*simLink {
 	var all []*simLink
@@ -403,7 +430,7 @@ func (s *sim) sever(a, b *node, silent bool) {
 // silent, none does.
 func (n *node) kill(silent bool) {
 	n.dead = true
-	for _, l := range n.links {
+	for _, l := range n.byLink() {
 		if l.closed {
 			continue
 		}
@@ -442,7 +469,9 @@ func (s *sim) connectMember(l *simLink, to string) {
 	}
 	n.do(outs)
 	if err != nil {
-		s.trace(l.node.name, n.name, err.Error())
+		if s.trace != nil {
+			s.trace(l.node.name, n.name, err.Error())
+		}
 		l.node.step(Closed{l.id, err})
 		return
 	}
@@ -489,7 +518,9 @@ func (s *sim) act(acts []signaling.Action) {
 		switch a.Kind {
 		case signaling.Send:
 			b := a.Message.Append(nil)
-			s.trace("server", l.node.name, describe(b, true))
+			if s.trace != nil {
+				s.trace("server", l.node.name, describe(b, true))
+			}
 			l.down = max(l.down, s.now+s.latency(l.node, nil))
 			s.at(l.down-s.now, func() {
 				if !l.closed {
@@ -512,7 +543,7 @@ func (s *sim) act(acts []signaling.Action) {
 func (s *sim) stopServer() {
 	s.down = true
 	for _, n := range s.nodes {
-		for _, l := range n.links {
+		for _, l := range n.byLink() {
 			if l.server != nil && !l.closed {
 				l.server, l.closed = nil, true
 				s.at(s.latency(n, nil), func() { n.step(Closed{l.id, errors.New("reset")}) })
