@@ -1,17 +1,12 @@
 package conformance
 
 import (
-	"flag"
 	"os/exec"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
-
-	"github.com/meshpair/meshpair/internal/need"
 )
-
-var botCommand = flag.String("bot", "", "`command` that runs a driver of a bot to test instead of this implementation")
 
 // botUnderTest is the command of a driver of a bot of this implementation, or of that under test.
 func botUnderTest(t testing.TB) func(args ...string) *exec.Cmd {
@@ -32,20 +27,18 @@ func botUnderTest(t testing.TB) func(args ...string) *exec.Cmd {
 // TestBot runs the bot cases on this implementation, or on that of another driver.
 func TestBot(t *testing.T) {
 	t.Parallel()
-	target := Target{Bot: botUnderTest(t)}
-	for _, c := range BotCases() {
-		t.Run(c.ID, func(t *testing.T) {
-			t.Parallel()
-			if r := c.Run(target); r.Failure != nil {
-				t.Error(r)
-			}
-		})
+	var target Target
+	if strings.HasPrefix(*botCommand, "ws://") || strings.HasPrefix(*botCommand, "wss://") {
+		target.BotURL = *botCommand
+	} else {
+		target.Bot = botUnderTest(t)
 	}
+	judge(t, "bot", target)
 }
 
 // originalBot is the command of a driver of the original bot.
 func originalBot(t testing.TB) func(args ...string) *exec.Cmd {
-	dir := need.Originals(t)
+	dir := originals(t)
 	return func(args ...string) *exec.Cmd {
 		cmd := exec.Command("node", append([]string{"netflux-bot.mjs"}, args...)...)
 		cmd.Dir = dir
@@ -57,27 +50,7 @@ func originalBot(t testing.TB) func(args ...string) *exec.Cmd {
 // a deviation that SPEC.md names.
 func TestOriginalBotCases(t *testing.T) {
 	t.Parallel()
-	fails := expectations(t, "netflux-bot-4.3.1.json")
-	target := Target{Bot: originalBot(t)}
-	for _, c := range BotCases() {
-		deviation, expected := fails[c.ID]
-		delete(fails, c.ID)
-		t.Run(c.ID, func(t *testing.T) {
-			t.Parallel()
-			r := c.Run(target)
-			switch {
-			case r.Failure != nil && !expected:
-				t.Error(r)
-			case r.Failure == nil && expected:
-				t.Errorf("%s passes: take %s out of originals/netflux-bot-4.3.1.json", c.ID, deviation)
-			case expected:
-				t.Logf("fails as %s says: %v", deviation, r.Failure)
-			}
-		})
-	}
-	for id := range fails {
-		t.Errorf("there is no case %s, of which originals/netflux-bot-4.3.1.json says that it fails", id)
-	}
+	judgeOriginal(t, "bot", "netflux-bot-4.3.1.json", same(Target{Bot: originalBot(t)}))
 }
 
 // TestBrokenBots runs cases on bots that are wrong in one respect each, to see that the cases notice: what the bot sends
@@ -131,7 +104,7 @@ func TestBrokenBots(t *testing.T) {
 			c := caseOf(t, BotCases(), id)
 			t.Run(test.name+"/"+id, func(t *testing.T) {
 				t.Parallel()
-				if r := c.Run(Target{Bot: bot, spoil: test.spoil}); r.Failure == nil {
+				if r := c.Run(Target{Bot: bot, spoil: test.spoil}); !r.Failed() {
 					t.Error(r)
 				} else {
 					t.Log(r)

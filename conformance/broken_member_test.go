@@ -80,14 +80,14 @@ func TestBrokenMembers(t *testing.T) {
 				seen[id] = true
 				t.Run("none/"+id, func(t *testing.T) {
 					t.Parallel()
-					if r := c.Run(Target{Peers: peers}); r.Failure != nil {
+					if r := c.Run(Target{Peers: peers}); r.Failed() {
 						t.Error(r)
 					}
 				})
 			}
 			t.Run(test.name+"/"+id, func(t *testing.T) {
 				t.Parallel()
-				if r := c.Run(Target{Peers: peers, spoil: test.spoil}); r.Failure == nil {
+				if r := c.Run(Target{Peers: peers, spoil: test.spoil}); !r.Failed() {
 					t.Error(r)
 				} else {
 					t.Log(r)

@@ -72,7 +72,7 @@ func TestBrokenServers(t *testing.T) {
 				}
 				seen++
 				r := c.Run(target)
-				if (r.Failure != nil) != (test.fail != nil) {
+				if r.Failed() != (test.fail != nil) {
 					t.Errorf("%v", r)
 				}
 			}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -19,40 +19,11 @@ import (
 	"github.com/meshpair/meshpair/sigver"
 )
 
-var sigverURL = flag.String("sigver", "", "`URL` of a signaling server to test instead of this implementation, ws://HOST:PORT")
-
 const transcripts = "../testdata/transcripts/signaling"
-
-// TestMain lets more cases run at a time than there are processors: most of them
-// wait for a timer of the protocol, not for a processor.
-func TestMain(m *testing.M) {
-	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		f.Value.Set("24")
-	}
-	dir, err := os.MkdirTemp("", "conformance")
-	if err != nil {
-		panic(err)
-	}
-	binaries = dir
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-// binaries is where commands are built.
-var binaries string
 
 func allSignaling(t *testing.T) []*Case {
 	t.Helper()
-	fromFiles, err := TranscriptCases(transcripts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fromVectors, err := VectorCases("../testdata/vectors/wire.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slices.Concat(SignalingCases(), fromVectors, fromFiles)
+	return everything()["sigver"]
 }
 
 // startSigver runs our server on loopback.
@@ -86,21 +57,14 @@ func TestSigver(t *testing.T) {
 	if err := target.Check(); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range allSignaling(t) {
-		t.Run(c.ID, func(t *testing.T) {
-			t.Parallel()
-			if r := c.Run(target); r.Failure != nil {
-				t.Error(r)
-			}
-		})
-	}
+	judge(t, "sigver", target)
 }
 
 // TestCaseIDs checks that the ids are unique and that the requirements exist.
 func TestCaseIDs(t *testing.T) {
 	spec := readSpec(t)
 	seen := make(map[string]bool)
-	for _, c := range slices.Concat(allSignaling(t), MemberCases(), BotCases(), PeerSoxCases(), PairCases()) {
+	for _, c := range slices.Concat(slices.Collect(maps.Values(everything()))...) {
 		if seen[c.ID] || c.Sentence == "" || len(c.Requirements) == 0 {
 			t.Errorf("%s is there twice, or lacks a sentence or requirements", c.ID)
 		}

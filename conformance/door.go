@@ -30,6 +30,7 @@ type door struct {
 // four is set.
 type arrival struct {
 	at      time.Time
+	agreed  bool   // connect was answered with true when it came
 	raw     []byte // on a channel, where nothing is decoded
 	beat    bool
 	connect *groupData
@@ -145,6 +146,7 @@ func (d *door) read(decode bool) {
 			}
 			if a.connect != nil && d.agree.Load() {
 				d.answer(true)
+				a.agreed = true
 			}
 			d.in.add(a)
 			message = nil
@@ -233,5 +235,7 @@ func (d *door) shut(code int) {
 // expectEnd expects that the peer closes with 1000.
 func (d *door) expectEnd(what string, until time.Time) {
 	_, err := d.in.take(until, func(arrival) bool { return false })
-	d.run.expect(err == errClosed{1000}, what, "a close frame with 1000", d.instead(err))
+	_, isClose := err.(errClosed)
+	d.run.expect(isClose || isEnd(err), what, "a close frame with 1000", d.instead(err))
+	d.run.ended(err == errClosed{1000}, what, "a close frame with 1000", d.instead(err))
 }

@@ -276,8 +276,9 @@ func (s *stage) joinThrough(id uint32, members ...uint32) *link {
 func (s *stage) settled(until time.Time) {
 	s.joined(until)
 	s.door.agree.Store(true)
-	s.door.expectConnect("the mesh is constructed", deadline())
-	s.door.answer(true)
+	if a := s.door.expectConnect("the mesh is constructed", deadline()); !a.agreed {
+		s.door.answer(true) // a second answer would be taken for that to the next connect
+	}
 }
 
 // pair has the peer join through member 1, alone.
