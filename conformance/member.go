@@ -5,7 +5,7 @@ import "slices"
 // MemberCases returns the cases that judge a member, which a driver steers: those
 // of chapters CHN, BLD, MSH, MSG and STA, and of the clients in chapter SIG.
 func MemberCases() []*Case {
-	all := slices.Concat(chnInit, chnLife, chnSocket, bldJoiner, bldMember, mshJoin, mshRoutes, msgSend, msgReceive, staJoin, staTrouble)
+	all := slices.Concat(chnInit, chnLife, chnSocket, bldJoiner, bldMember, mshJoin, mshRoutes, msgSend, msgReceive, staJoin, staTrouble, drvPeer)
 	slowFirst(all)
 	return all
 }
