@@ -69,8 +69,11 @@ type Target struct {
 	// BotURL is where a bot listens that runs already, ws://HOST:PORT, in place of Bot. What
 	// needs its driver, or its signaling server, is unsupported.
 	BotURL string
-	// spoil changes what a member sends, for tests of the cases; nil for nothing.
-	spoil func(channel bool, message []byte) []byte
+	// spoil, for tests of the cases, is what comes in place of a message from a member or
+	// client, on a channel to another one or on a WebSocket to a server; nil changes nothing.
+	spoil func(channel bool, message []byte) [][]byte
+	// spoilCode changes the close codes of a member in the same way.
+	spoilCode func(code int) int
 }
 
 // Check reports whether there is something to test: an error says what is wrong
@@ -110,6 +113,8 @@ type run struct {
 	silent bool          // peers send no heartbeats of their own accord
 	over   chan struct{} // closed at the end
 	ends   []func()      // called at the end, the last first
+
+	tap func(channel bool, message []byte) // sees what comes from a member; may be nil
 
 	closings int      // how many ends of a connection the case has judged
 	closing  *Failure // of the first one that was not as it should be
@@ -164,4 +169,18 @@ func (r *run) ended(ok bool, what, expected, actual string) {
 	if !ok && r.closing == nil {
 		r.closing = &Failure{what, expected, actual}
 	}
+}
+
+// coming returns what is to be taken for a message of a member.
+func (r *run) coming(channel bool, message []byte) [][]byte {
+	all := [][]byte{message}
+	if r.target.spoil != nil {
+		all = r.target.spoil(channel, message)
+	}
+	if r.tap != nil {
+		for _, m := range all {
+			r.tap(channel, m)
+		}
+	}
+	return all
 }

@@ -121,6 +121,9 @@ func (d *door) read(decode bool) {
 			if len(f.payload) >= 2 {
 				closed.Code = int(binary.BigEndian.Uint16(f.payload))
 			}
+			if spoil := d.run.target.spoilCode; spoil != nil {
+				closed.Code = spoil(closed.Code)
+			}
 			d.in.close(closed)
 			d.conn.Close()
 			return
@@ -129,32 +132,42 @@ func (d *door) read(decode bool) {
 			if !f.fin {
 				continue
 			}
-			if spoil := d.run.target.spoil; spoil != nil && decode {
-				if message = spoil(false, message); message == nil {
-					continue
-				}
-			}
-			a := arrival{at: time.Now(), raw: message}
+			all := [][]byte{message}
 			if decode {
-				if a, err = parseArrival(message); err != nil {
+				all = d.run.coming(false, message)
+			}
+			for _, b := range all {
+				if err := d.take(b, decode); err != nil {
 					d.in.close(err)
 					return
 				}
 			}
-			if a.content != nil && a.content.last {
-				d.last.Store(true)
-			}
-			if a.connect != nil && d.agree.Load() {
-				d.answer(true)
-				a.agreed = true
-			}
-			d.in.add(a)
 			message = nil
 		case opText:
 			d.in.close(fmt.Errorf("a text message %q", f.payload))
 			return
 		}
 	}
+}
+
+// take takes a message.
+func (d *door) take(message []byte, decode bool) error {
+	a := arrival{at: time.Now(), raw: message}
+	if decode {
+		var err error
+		if a, err = parseArrival(message); err != nil {
+			return err
+		}
+	}
+	if a.content != nil && a.content.last {
+		d.last.Store(true)
+	}
+	if a.connect != nil && d.agree.Load() {
+		d.answer(true)
+		a.agreed = true
+	}
+	d.in.add(a)
+	return nil
 }
 
 // enterGate waits as long as nothing is to be read.

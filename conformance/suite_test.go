@@ -42,6 +42,9 @@ var binaries string
 // TestMain lets more cases run at a time than there are processors: most of them
 // wait for a timer of the protocol, not for a processor.
 func TestMain(m *testing.M) {
+	if mode := os.Getenv(lying); mode != "" {
+		os.Exit(lie(mode, os.Args[1:]))
+	}
 	flag.Parse()
 	os.Exit(runSuite(m))
 }
