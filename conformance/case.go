@@ -44,7 +44,7 @@ type Case struct {
 }
 
 // long are the cases that wait for more than 30 s.
-var long = []string{"PSX-63/timeout"}
+var long = []string{"PSX-63/timeout", "PSX-2/code"}
 
 // Long reports whether the case waits for more than 30 s.
 func (c *Case) Long() bool { return slices.Contains(long, c.ID) }
@@ -114,7 +114,8 @@ type run struct {
 	over   chan struct{} // closed at the end
 	ends   []func()      // called at the end, the last first
 
-	tap func(channel bool, message []byte) // sees what comes from a member; may be nil
+	waiting func()                             // called now and then while a connection is waited for; may be nil
+	tap     func(channel bool, message []byte) // sees what comes from a member; may be nil
 
 	closings int      // how many ends of a connection the case has judged
 	closing  *Failure // of the first one that was not as it should be

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,10 +75,19 @@ func (r *run) listen() *net.TCPListener {
 // accept waits for a TCP connection of the peer under test, answers its upgrade
 // and reads what it sends; decode says whether that is signaling.
 func (r *run) accept(l *net.TCPListener, what string, until time.Time, decode bool) *door {
-	l.SetDeadline(until)
-	conn, err := l.Accept()
-	if err != nil {
-		r.fail(what, "a WebSocket from the peer under test", err.Error())
+	var conn net.Conn
+	for {
+		l.SetDeadline(earlier(until, time.Now().Add(200*time.Millisecond)))
+		var err error
+		if conn, err = l.Accept(); err == nil {
+			break
+		}
+		if r.waiting != nil {
+			r.waiting()
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(until) {
+			r.fail(what, "a WebSocket from the peer under test", err.Error())
+		}
 	}
 	p := &peer{run: r, name: what, conn: conn, r: bufio.NewReader(conn), server: true}
 	r.peers = append(r.peers, p)
@@ -98,6 +108,13 @@ func (r *run) accept(l *net.TCPListener, what string, until time.Time, decode bo
 		go p.beat()
 	}
 	return d
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // read reads to the end of the connection.

@@ -76,6 +76,19 @@ var memberMutants = []mutant{
 		cases: []string{"CHN-12/init-ping", "BLD-5/answers"}},
 	{name: "candidates without sdpMid", spoil: inService(serviceRTC, 3, func(_ bool, f *field) { f.bytes = mustParse(f.bytes).without(2).encode() }),
 		cases: []string{"BLD-20/form"}},
+	{name: "numbers that skip one", spoil: inService(serviceUser, 77, func(_ bool, f *field) { f.value++ }), cases: []string{"EXT-4/numbers", "EXT-3/lost-sequence"}},
+	{name: "acknowledges what has not come", spoil: inService(serviceDelivery, 2, func(_ bool, f *field) {
+		a := mustParse(f.bytes)
+		f.bytes = a.with(2, a.find(2).value+1).encode()
+	}), cases: []string{"EXT-5/once-and-in-order"}},
+	{name: "hello of session 0", spoil: inService(serviceDelivery, 1, func(_ bool, f *field) { f.bytes = mustParse(f.bytes).with(2, 0).encode() }),
+		cases: []string{"EXT-2/hello-first", "EXT-4/numbers"}},
+	{name: "no bye", spoil: inService(serviceDelivery, 4, func(_ bool, f *field) { f.number = 9 }), cases: []string{"EXT-10/bye"}},
+	{name: "no probes", spoil: inService(serviceDelivery, 3, func(_ bool, f *field) { f.number = 9 }), cases: []string{"EXT-9/probes"}},
+	{name: "fields in reverse", spoil: inEnvelope(serviceUser, func(_ bool, fs fields) fields { slices.Reverse(fs); return fs }),
+		cases: []string{"WIR-14/canonical"}},
+	{name: "a field of its own", spoil: inEnvelope(serviceUser, func(_ bool, fs fields) fields { return fs.with(99, 1) }),
+		cases: []string{"WIR-15/no-unknown-fields"}},
 	{name: "its driver claims everything", driver: "claims", cases: []string{"DRV-1/peer"}},
 	{name: "its driver ends with status 1", driver: "status", cases: []string{"DRV-3/peer"}},
 	{name: "its user hears of no leave", driver: "deaf", cases: []string{"STA-12/alone", "CHN-19/silence"}},
@@ -187,10 +200,6 @@ func inText(b []byte) bool  { return userContent(b) != nil }
 // with returns the fields with a varint field set.
 func (fs fields) with(number int, v uint64) fields {
 	return append(fs.without(number), field{number: number, value: v})
-}
-
-func (fs fields) without(number int) fields {
-	return slices.DeleteFunc(slices.Clone(fs), func(f field) bool { return f.number == number })
 }
 
 // inSignaling changes one member of a signaling.Message.

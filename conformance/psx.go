@@ -11,7 +11,7 @@ import (
 )
 
 // PeerSoxCases returns the cases of chapter PSX that judge a server.
-func PeerSoxCases() []*Case { return slices.Concat(psxAPI, psxSocket) }
+func PeerSoxCases() []*Case { return slices.Concat(psxAPI, psxSocket, psxLimits) }
 
 // The answers to a registration.
 const (

@@ -147,7 +147,14 @@ func (s *stage) beginWith(more driver.Command) {
 	}
 	s.out = false
 	s.joining = n
+	s.waiting = func() { // a join that is refused connects nowhere
+		if e, err := s.peer.Answer(0, n); isAnswer(err) {
+			declined(err)
+			s.fail("the peer under test is told to join", "that it does", e.Message)
+		}
+	}
 	s.open(deadline())
+	s.waiting = nil
 }
 
 // open accepts the peer's connection to signaling.
