@@ -16,7 +16,7 @@ import (
 
 // Limits on the time that the demo takes.
 const (
-	demoTime     = 60 * time.Second // to the moment when all leave
+	demoTime     = 120 * time.Second // to the moment when all leave
 	demoPatience = 20 * time.Second // until something that was sent has arrived
 )
 
@@ -25,7 +25,9 @@ const demoHelp = `Usage: netflux demo [flags]
 Runs a signaling server and several members of a group in this process. They connect to each other
 by WebRTC data channels on 127.0.0.1, talk, and part, and you see how long each step takes. Two of
 them lose their channel and talk through the others (with 3 members or more). The signaling server
-stops for a while, which nobody minds who is there already.
+stops for a while, which nobody minds who is there already. Then all talk without a pause, while
+a channel breaks, another one falls silent, and the group falls apart and becomes one again: a line
+for each second says how much of what they say came late, and by how much.
 
 The exit status is 0 if all that was sent arrived unchanged and exactly once at everybody to whom
 it was sent. Otherwise, and when it is interrupted, it is 1, and a line says what is missing.
@@ -39,6 +41,7 @@ type demo struct {
 	logger   *slog.Logger
 	patience time.Duration
 	bulk     int                                                  // how many bytes are many
+	calm     bool                                                 // without faults
 	meddle   func(to string, m netflux.Message) []netflux.Message // for tests, or nil: what arrives in place of a message
 
 	server   *demoServer
@@ -71,6 +74,7 @@ func demoCommand(ctx context.Context, e *env, args []string) error {
 
 func runDemo(ctx context.Context, e *env, args []string, d *demo) error {
 	n := e.flags.Int("members", 5, "how many `members` the group has, 2 to 20")
+	e.flags.BoolVar(&d.calm, "calm", d.calm, "leave out the part in which channels fail while all talk, and the group falls apart")
 	if err := e.parse(args, demoHelp); err != nil {
 		return err
 	}
@@ -121,10 +125,15 @@ func (d *demo) play(ctx context.Context, names []string) error {
 
 // acts are what happens between the start of the signaling server and the end.
 func (d *demo) acts(ctx context.Context) error {
-	acts := []func(context.Context) error{d.join, d.talk, d.relay, d.outage, d.leave}
-	if len(d.actors) < 3 { // nobody can relay
-		acts = []func(context.Context) error{d.join, d.talk, d.outage, d.leave}
+	acts := []func(context.Context) error{d.join, d.talk}
+	if len(d.actors) > 2 { // or nobody can relay
+		acts = append(acts, d.relay)
 	}
+	acts = append(acts, d.outage)
+	if len(d.actors) > 2 && !d.calm {
+		acts = append(acts, d.faults)
+	}
+	acts = append(acts, d.leave)
 	for _, act := range acts {
 		if err := act(ctx); err != nil {
 			return err

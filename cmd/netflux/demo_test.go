@@ -17,7 +17,7 @@ import (
 
 // The demo shows each step and ends well; a log below error would spoil it.
 func TestDemo(t *testing.T) {
-	status, out, errs := runCommand("demo")
+	status, out, errs := runCommand("demo", "-calm")
 	if status != 0 || errs != "" {
 		t.Fatalf("status %d, %s\n%s", status, errs, out)
 	}
@@ -66,6 +66,51 @@ func TestDemo(t *testing.T) {
 	}
 	if strings.Contains(out, "\x1b") {
 		t.Error("it is coloured, but there is no terminal")
+	}
+}
+
+// With its faults it shows in each second what was late.
+func TestDemoFaults(t *testing.T) {
+	t.Parallel()
+	var out, errs bytes.Buffer
+	status := startDemo(t.Context(), &demo{patience: timeout, bulk: 1000}, &out, &errs, "-members", "4")
+	if status != 0 || errs.String() != "" {
+		t.Fatalf("status %d, %s\n%s", status, &errs, &out)
+	}
+	want := regexp.MustCompile(`(?s)All     talk from now on.*` +
+		`Load    \d+ messages to all, \d+ copies arrived; (none|\d+) late, the slowest took .*` +
+		`Ada     and Ben lose their channel.*Ada     has a channel to Ben again, after .*` +
+		`Ada     and Cleo: all that goes over their channel vanishes.*` +
+		`Load    .*; \d+ late, the slowest took \d{4}\.\d ms, from (Ada to Cleo|Cleo to Ada).*` +
+		`Ada     has a channel to Cleo again, \d\.\d s after.*` +
+		`All     are parted: no channel leads from Ada and Ben to Cleo and Dan.*` +
+		`All     are one group again, after \d\.\d s.*` +
+		`All     said \d+ things meanwhile; none is missing, none came twice`)
+	if !want.MatchString(out.String()) {
+		t.Errorf("not as expected:\n%s", &out)
+	}
+}
+
+// What is lost while all talk is missed as well.
+func TestDemoNoticesUnderLoad(t *testing.T) {
+	t.Parallel()
+	d := &demo{patience: timeout, bulk: 1000, meddle: func(to string, m netflux.Message) []netflux.Message {
+		if string(m.Data) == "Thing 3." && to == "Ben" {
+			return []netflux.Message{m, m}
+		}
+		return []netflux.Message{m}
+	}}
+	var out, errs bytes.Buffer
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	status := startDemo(ctx, d, writer(func(b []byte) {
+		out.Write(b)
+		if bytes.Contains(b, []byte("Load ")) {
+			stop()
+		}
+	}), &errs, "-members", "3")
+	if status != 1 || !strings.HasSuffix(out.String(), ": the demo did not come to its end.\n") || d.ledger.problems() == nil {
+		t.Errorf("status %d, it says %q after\n%s", status, &errs, &out)
 	}
 }
 
@@ -193,7 +238,7 @@ func startDemo(ctx context.Context, d *demo, stdout, stderr io.Writer, args ...s
 
 // An interrupted demo leaves and says so.
 func TestDemoInterrupted(t *testing.T) {
-	for _, moment := range []string{"listens", "Ada", "Cleo", "alone", "any more", "stops", "is back"} {
+	for _, moment := range []string{"listens", "Ada", "Cleo", "alone", "any more", "stops", "is back", "talk from now on", "vanishes", "are parted"} {
 		t.Run(moment, func(t *testing.T) {
 			t.Parallel()
 			ctx, stop := context.WithCancel(t.Context())

@@ -21,6 +21,7 @@ type ledger struct {
 	due                 map[letter]int // how often it should arrive
 	got                 map[letter]int
 	at                  map[letter]time.Time         // when it arrived
+	may                 map[letter]bool              // those that may arrive once, or not at all
 	names               map[[sha256.Size]byte]string // of contents, for people
 	order               []letter                     // in which they were sent or, unexpected, arrived
 	sent                int                          // messages, each to one or more recipients
@@ -30,7 +31,7 @@ type ledger struct {
 func newLedger() *ledger {
 	return &ledger{
 		due: make(map[letter]int), got: make(map[letter]int), at: make(map[letter]time.Time),
-		names: make(map[[sha256.Size]byte]string),
+		may: make(map[letter]bool), names: make(map[[sha256.Size]byte]string),
 	}
 }
 
@@ -50,12 +51,31 @@ func (l *ledger) send(from string, to []string, private bool, kind netflux.Kind,
 	return letters
 }
 
+// allow enters a message to all of which these may get a copy, or not.
+func (l *ledger) allow(from string, to []string, kind netflux.Kind, data []byte) {
+	for _, to := range to {
+		l.may[letter{from, to, kind, false, sha256.Sum256(data)}] = true
+	}
+}
+
+// forgive allows that a letter does not arrive that should.
+func (l *ledger) forgive(x letter) {
+	l.due[x]--
+	l.owed--
+	l.may[x] = true
+}
+
 // arrive enters a message that arrived.
 func (l *ledger) arrive(from, to string, m netflux.Message, at time.Time) {
 	x := letter{from, to, m.Kind, m.Private, sha256.Sum256(m.Data)}
 	l.enter(x)
 	l.got[x]++
 	l.at[x] = at
+	if l.may[x] { // once
+		l.due[x]++
+		l.owed++
+		delete(l.may, x)
+	}
 	l.copies++
 	l.bytes += len(m.Data)
 }

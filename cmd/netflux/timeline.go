@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/meshpair/meshpair/netflux"
@@ -16,6 +17,7 @@ type timeline struct {
 	w     io.Writer
 	began time.Time
 	color bool
+	mu    sync.Mutex // of lines
 }
 
 func newTimeline(w io.Writer) *timeline {
@@ -36,6 +38,8 @@ func (t *timeline) line(who, format string, args ...any) {
 	if t.color {
 		at, name = "\x1b[2m"+at+"\x1b[m", "\x1b[1m"+name+"\x1b[m"
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	fmt.Fprintf(t.w, "%s  %s  %s\n", at, name, fmt.Sprintf(format, args...))
 }
 

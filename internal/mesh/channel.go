@@ -47,6 +47,7 @@ type channel struct {
 	asked    time.Duration // when a sign of life was asked for since; 0: it was not
 	hole     bool          // on demand all vanishes, as in a network that has failed silently
 	suspect  bool          // nothing comes, and no sign of life
+	lives    time.Duration // when a sign of life came another way since; 0: none did
 
 	out     [][]byte // to be sent before the user's messages
 	outSize int      // bytes in out

@@ -16,6 +16,7 @@ const (
 	MembersInterval    = 20 * time.Second  // between two lists for the antecedent (MSH-11)
 	GossipDelay        = 2 * time.Second   // from the last of several joins to telling them of each other (MSH-11)
 	SeekDelay          = 1 * time.Second   // at most, from the break of a channel to asking its member for another (MSH-24)
+	SteadyTime         = 10 * time.Second  // for which a channel lasts that came to something (EXT-12)
 	FreshTime          = 16 * time.Second  // for how long a member counts as one who has just joined (MSH-11)
 	ResponseTimeout    = 2 * time.Second   // for the answer to a connection request (BLD-7)
 	ConnectTimeout     = 14 * time.Second  // from there to an initialised channel (BLD-16)

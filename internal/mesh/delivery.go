@@ -72,8 +72,8 @@ func (c *Core) say(m *member, d *wire.Delivery) {
 	}
 }
 
-// deliveryMessage handles a message of the contract (EXT-1).
-func (c *Core) deliveryMessage(m *member, content []byte) {
+// deliveryMessage handles a message of the contract that came on a channel (EXT-1).
+func (c *Core) deliveryMessage(on *channel, m *member, content []byte) {
 	var d wire.Delivery
 	if c.cfg.Original {
 		return
@@ -90,8 +90,11 @@ func (c *Core) deliveryMessage(m *member, content []byte) {
 			c.acknowledged(m, d.Ack.Number)
 		}
 	case wire.DeliveryProbe:
-		if !d.Probe && m.ch != nil {
-			c.sign(m.ch, true)
+		switch {
+		case !d.Probe:
+			c.sign(on, m, true) // EXT-9, EXT-11: by the way that it came
+		case on != m.ch && m.ch != nil && m.ch.suspect && m.ch.lives == 0:
+			m.ch.lives = c.now
 		}
 	case wire.DeliveryBye:
 		m.bye = true
@@ -327,15 +330,17 @@ func (c *Core) dropEarly(m *member) {
 	m.ack.stop()
 }
 
-// sign sends a sign of life, or asks for one, on a channel.
-func (c *Core) sign(ch *channel, is bool) {
+// sign sends a member a sign of life, or asks it for one, on a channel.
+func (c *Core) sign(ch *channel, m *member, is bool) {
 	d := wire.Delivery{Kind: wire.DeliveryProbe, Probe: is}
-	c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: ch.member.id, ServiceID: wire.ServiceDelivery, Content: d.Append(nil)}).Append(nil))
+	c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceDelivery, Content: d.Append(nil)}).Append(nil))
 }
 
-// probe looks for channels on which nothing comes, and goes round them: their ends do not know of it (EXT-9).
+// probe looks for channels on which nothing comes, and goes round them: their ends do not know of it (EXT-9). One whose
+// other end answers by way of others is ended (EXT-11).
 func (c *Core) probe() {
 	c.probing = c.after(ProbeInterval, c.probe)
+	var dead []*channel
 	for _, m := range c.order {
 		ch := m.ch
 		if ch == nil || !m.keeps() {
@@ -343,11 +348,16 @@ func (c *Core) probe() {
 		}
 		if ch.stalled { // nor is it read there that a sign is asked for: what waits for the user here is no failure
 			if len(ch.out) == 0 { // or signs would pile up where nobody reads at all
-				c.sign(ch, true)
+				c.sign(ch, m, true)
 			}
 			continue
 		}
 		if ch.suspect {
+			if ch.lives > 0 && c.now-ch.lives >= ProbeInterval {
+				dead = append(dead, ch)
+			} else {
+				c.askAround(m)
+			}
 			continue
 		}
 		silent := c.now - ch.heard
@@ -358,16 +368,31 @@ func (c *Core) probe() {
 			m.adjacent, m.guessed = remove(c.Neighbors(), m.id), true // a guess
 			c.reroute()
 			c.rewind(m)
+			c.askAround(m)
 		case silent >= ProbeAfter && ch.asked == 0:
 			ch.asked = c.now
-			c.sign(ch, false)
+			c.sign(ch, m, false)
 		}
+	}
+	for _, ch := range dead {
+		if m := ch.member; m.ch == ch {
+			m.ch = nil
+			c.close(ch, true)
+			c.lose(m, ErrSilent)
+		}
+	}
+}
+
+// askAround asks a member for a sign of life by way of others.
+func (c *Core) askAround(m *member) {
+	if way := c.route(m.id); way != nil && way != m.ch {
+		c.sign(way, m, false)
 	}
 }
 
 // heardOn notes that something came on a channel.
 func (c *Core) heardOn(ch *channel) {
-	ch.heard, ch.asked = c.now, 0
+	ch.heard, ch.asked, ch.lives = c.now, 0, 0
 	if ch.suspect {
 		ch.suspect = false
 		ch.member.adjacent, ch.member.guessed = nil, false
@@ -380,13 +405,16 @@ func (c *Core) heardOn(ch *channel) {
 // strand makes a member distant whose channel broke without a goodbye: it lives, as far as is known, and others lead
 // to it (EXT-10).
 func (c *Core) strand(m *member, err error) {
+	if c.now-m.linked >= SteadyTime {
+		m.tries = 0
+	}
 	m.adjacent, m.guessed = c.Neighbors(), true // a guess
 	m.missed, m.via = 0, nil
 	c.reroute()
 	c.emit(Note{Text: "a channel broke", ID: m.id, Err: err})
 	c.shout(m)
 	c.notifyDistant()
-	c.seekSoon(m.id)
+	c.tryAgain(m)
 	c.rewind(m)
 	c.rewake()
 }

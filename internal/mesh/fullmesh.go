@@ -26,6 +26,10 @@ type member struct {
 	via       *channel      // on which a distant member was heard last
 	missed    int           // heartbeats of a distant member
 	retryAt   time.Duration // it is not asked for a channel before
+	linked    time.Duration // when it had a channel last
+	tries     int           // for a channel, since one lasted
+	again     *timer        // until the next one
+	hopeless  bool          // the user knows that there is no channel
 
 	delivery
 	queue    []item // messages to be sent to it, or that have not been acknowledged
@@ -136,9 +140,11 @@ func (c *Core) adopt(ch *channel, id uint32) {
 	ch.timer.stop()
 	old := m.ch
 	m.ch, ch.member = ch, m
-	ch.heard = c.now
+	ch.heard, m.linked = c.now, c.now
 	c.reroute()
 	m.adjacent, m.via, m.missed, m.retryAt, m.guessed = nil, nil, 0, 0, false
+	m.again.stop()
+	m.hopeless = false
 	switch {
 	case old == nil:
 	case ch.kind == withJoining: // CHN-23: the newest wins; its initPong has come
@@ -192,33 +198,33 @@ func (c *Core) lose(m *member, err error) {
 	c.notifyDistant()
 	c.rewake()
 	if err != nil && err != ErrSlow {
-		c.seekSoon(m.id)
+		if len(c.strayed) == 0 {
+			c.seeking = c.after(c.jitter(SeekDelay), c.seek)
+		}
+		c.strayed = append(c.strayed, m.id)
 	}
 	if c.topology == constructed {
 		c.check() // STA-9
 	}
 }
 
-// seekSoon has a member asked for a channel.
-func (c *Core) seekSoon(id uint32) {
-	if len(c.strayed) == 0 {
-		c.seeking = c.after(c.jitter(SeekDelay), c.seek)
-	}
-	c.strayed = append(c.strayed, id)
+// tryAgain has a member that keeps the contract asked for a channel after a pause, which is longer each time (EXT-12).
+func (c *Core) tryAgain(m *member) {
+	pause := c.jitter(min(SeekDelay<<min(m.tries, 20), RetryDelay))
+	m.tries++
+	m.retryAt = c.now + pause
+	m.again.stop()
+	m.again = c.after(pause, func() { c.connectTo([]uint32{m.id}, 0, nil) })
 }
 
 // seek asks members for a channel whose last one failed, through the others: they may be alive, and have lost this one
 // (MSH-24).
 func (c *Core) seek() {
 	for _, id := range c.strayed {
-		m := c.members[id]
-		if m != nil {
-			if m.ch == nil {
-				c.connectTo([]uint32{id}, 0, nil)
-			}
-			continue
+		if c.members[id] != nil {
+			continue // it is back
 		}
-		if m = c.add(id); m != nil {
+		if m := c.add(id); m != nil {
 			m.adjacent, m.guessed = c.Neighbors(), true // a guess
 			c.reroute()
 			c.connectTo([]uint32{id}, 0, nil)
@@ -236,6 +242,7 @@ func (c *Core) forget(m *member, err error) {
 	m.partials, m.oldest, m.partial, m.queue, m.queued = nil, list.List{}, 0, nil, 0
 	c.dropEarly(m)
 	m.repeat.stop()
+	m.again.stop()
 	if a := c.attempts[m.id]; a != nil {
 		c.fail(a, ErrGone)
 	}
@@ -305,13 +312,18 @@ func (c *Core) connectTo(ids []uint32, from uint32, w *wave) {
 // settledWith is called when an attempt to connect to a member is over.
 func (c *Core) settledWith(id uint32, err error, w *wave) {
 	if m := c.members[id]; m != nil && err != nil {
-		if err == ErrTimeout || err == ErrNegotiation || err == ErrBlocked { // BLD-18
+		switch {
+		case err == ErrBlocked, !m.keeps() && (err == ErrTimeout || err == ErrNegotiation): // BLD-18
 			m.retryAt = c.now + RetryDelay
+		case m.keeps() && err != ErrCanceled:
+			c.tryAgain(m)
 		}
-		if m.announced {
-			c.emit(Unconnected{id, err})
-		} else {
+		switch {
+		case !m.announced:
 			c.forget(m, nil)
+		case !m.hopeless:
+			m.hopeless = m.keeps()
+			c.emit(Unconnected{id, err})
 		}
 	}
 	if w != nil {
@@ -336,7 +348,7 @@ func (c *Core) handle(ch *channel, m *wire.Message) {
 		}
 	case wire.ServiceDelivery:
 		if from != nil {
-			c.deliveryMessage(from, m.Content)
+			c.deliveryMessage(ch, from, m.Content)
 		}
 	case wire.ServiceChannelBuilder, wire.ServiceDataChannelBuilder:
 		if m.SenderID >= MinID && m.SenderID != c.id {

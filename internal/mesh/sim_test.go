@@ -348,7 +348,7 @@ func (s *sim) hangUp(l *simLink, err error) {
 		s.at(s.latency(l.node, nil), func() { s.act(s.server.Gone(p)) })
 		return
 	}
-	if p := l.peer; p != nil && p.peer == l {
+	if p := l.peer; p != nil && p.peer == l && !l.hole {
 		s.at(max(l.busy-s.now, s.latency(l.node, p.node)), func() {
 			if !p.closed {
 				p.closed = true
