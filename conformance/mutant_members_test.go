@@ -10,7 +10,7 @@ import (
 // its way in.
 var memberMutants = []mutant{
 	{name: "connect without members", spoil: inSignaling(3, func(fs fields) fields { return fs.without(2) }),
-		cases: []string{"STA-6/joiner", "STA-9/member-leaves", "STA-13/signaling-lost"}},
+		cases: []string{"STA-6/joiner", "STA-9/member-leaves", "STA-13/signaling-lost", "SIG-39/each-code"}},
 	{name: "connect with another id", spoil: inSignaling(3, func(fs fields) fields { return fs.with(1, fs.find(1).value^1) }),
 		cases: []string{"STA-3/first-member"}},
 	{name: "lastData", spoil: inSignaling(2, func(fs fields) fields { return fs.with(3, 1) }), cases: []string{"BLD-4/request"}},
@@ -25,7 +25,7 @@ var memberMutants = []mutant{
 		}
 	}), cases: []string{"MSH-5/asks-all", "MSH-12/asks-missing"}},
 	{name: "always agrees", spoil: inService(serviceBuilder, 3, func(_ bool, f *field) { f.value = 1 }), cases: []string{"MSH-7/denies"}},
-	{name: "never agrees", spoil: inService(serviceBuilder, 3, func(_ bool, f *field) { f.value = 0 }), cases: []string{"BLD-5/answers", "MSH-7/admits"}},
+	{name: "never agrees", spoil: inService(serviceBuilder, 3, func(_ bool, f *field) { f.value = 0 }), cases: []string{"BLD-5/answers", "MSH-7/admits", "BLD-10/noise"}},
 	{name: "has tried all", spoil: inService(serviceBuilder, 1, func(_ bool, f *field) {
 		n := mustParse(f.bytes)
 		n.find(1).bytes = n.sub(1).with(7, 1).encode()
@@ -68,7 +68,7 @@ var memberMutants = []mutant{
 	{name: "closes with 1001", code: 1001, cases: []string{"STA-17/leave", "BLD-12/websocket"}},
 	{name: "chunks out of order", spoil: swap(inChunk), cases: []string{"MSG-4/chunks"}},
 	{name: "messages out of order", spoil: swap(inFull), cases: []string{"MSG-6/order"}},
-	{name: "sends everything twice", spoil: twice, cases: []string{"BLD-4/request", "MSG-4/chunks"}},
+	{name: "sends everything twice", spoil: twice, cases: []string{"BLD-4/request", "MSG-4/chunks", "SIG-25/late-answer"}},
 	{name: "a relay that drops", spoil: inEnvelope(4242, func(bool, fields) fields { return nil }), cases: []string{"MSH-19/forward"}},
 	{name: "its requests are lost", spoil: inService(serviceBuilder, 2, func(_ bool, f *field) { f.number = 9 }),
 		cases: []string{"BLD-4/request", "MSH-5/asks-all"}},
@@ -91,6 +91,7 @@ var memberMutants = []mutant{
 		cases: []string{"WIR-15/no-unknown-fields"}},
 	{name: "its driver claims everything", driver: "claims", cases: []string{"DRV-1/peer"}},
 	{name: "its driver ends with status 1", driver: "status", cases: []string{"DRV-3/peer"}},
+	{name: "it counts ids below 2^31 as members", driver: "ghost", cases: []string{"CHN-3/spoofed", "MSH-14/unknown"}},
 	{name: "its user hears of no leave", driver: "deaf", cases: []string{"STA-12/alone", "CHN-19/silence"}},
 	{name: "its user hears messages twice", driver: "twice", cases: []string{"MSG-10/doubles"}},
 }

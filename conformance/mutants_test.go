@@ -171,6 +171,8 @@ func lie(mode string, command []string) int {
 		switch {
 		case mode == "claims" && is(`"event":"error"`):
 			line = bytes.Replace(line, []byte(`"event":"error"`), []byte(`"event":"ok"`), 1)
+		case mode == "ghost":
+			line = bytes.Replace(line, []byte(`"members":[`), []byte(`"members":[5,`), 1)
 		case mode == "deaf" && is(`"event":"leave"`):
 			continue
 		case mode == "twice" && is(`"event":"message"`):
