@@ -17,7 +17,7 @@ import (
 // Limits on the time that the demo takes.
 const (
 	demoTime     = 120 * time.Second // to the moment when all leave
-	demoPatience = 20 * time.Second // until something that was sent has arrived
+	demoPatience = 20 * time.Second  // until something that was sent has arrived
 )
 
 const demoHelp = `Usage: netflux demo [flags]

@@ -121,3 +121,43 @@ func TestFlap(t *testing.T) {
 		t.Errorf("%d channels in 300 s", made)
 	}
 }
+
+// TestFreeze stops a member for a while, as a busy machine or a sleeping one does: it does not seem to leave, and gets and
+// sends all (EXT-8, EXT-9, EXT-11).
+func TestFreeze(t *testing.T) {
+	for seed := range uint64(20) {
+		s := newSim(t, seed)
+		nodes := s.group(5, Config{})
+		s.run(time.Second)
+		k := newTalk(s, nodes)
+		victim := nodes[int(seed)%5]
+		frozen := time.Duration(1000+s.rand.IntN(6000)) * time.Millisecond
+		for at := time.Duration(0); at < 10*time.Second; at += 100 * time.Millisecond {
+			switch at {
+			case time.Second:
+				victim.frozen = true
+			case time.Second + frozen.Truncate(100*time.Millisecond):
+				victim.thaw()
+			}
+			for _, n := range nodes {
+				if !n.frozen {
+					k.say(n, nil, 100)
+				}
+			}
+			s.run(100 * time.Millisecond)
+		}
+		s.run(5 * time.Second)
+		if !settled(nodes) {
+			t.Errorf("seed %d: something waits 5 s later", seed)
+		}
+		k.check(t)
+		for _, n := range nodes {
+			if n.gone > 0 {
+				t.Errorf("seed %d: %s lost %d members", seed, n.name, n.gone)
+			}
+		}
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+}

@@ -2,6 +2,8 @@ package mesh
 
 import (
 	"bytes"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/meshpair/meshpair/internal/wire"
@@ -34,6 +36,7 @@ type delivery struct {
 	acked    uint64 // those that have come
 	at       int    // in member.queue: the first that is not wholly on its way
 	inflight int    // bytes on their way
+	astray   bool   // what is on its way took one on which it may be lost, since the last rewind
 	repeat   *timer // until what is on its way over others is repeated
 	pause    time.Duration
 	timed    uint64 // the number whose acknowledgement is timed; 0: none
@@ -93,8 +96,8 @@ func (c *Core) deliveryMessage(on *channel, m *member, content []byte) {
 		switch {
 		case !d.Probe:
 			c.sign(on, m, true) // EXT-9, EXT-11: by the way that it came
-		case on != m.ch && m.ch != nil && m.ch.suspect && m.ch.lives == 0:
-			m.ch.lives = c.now
+		case on != m.ch && m.ch != nil && m.ch.suspect && on.member != nil:
+			c.answered(m, on)
 		}
 	case wire.DeliveryBye:
 		m.bye = true
@@ -205,11 +208,11 @@ func (c *Core) acknowledged(m *member, n uint64) {
 	c.rewakeOne(m)
 }
 
-// watchRepeat has what is on its way to a member repeated when no acknowledgement comes. Over a channel of its own
-// nothing is lost as long as that lives (EXT-8).
+// watchRepeat has what is on its way to a member repeated when no acknowledgement comes. What went over a channel of its
+// own is not lost as long as that lives (EXT-8).
 func (c *Core) watchRepeat(m *member) {
 	m.repeat.stop()
-	if !m.keeps() || m.acked == m.numbers && m.at == len(m.queue) || m.ch != nil && !m.ch.suspect {
+	if !m.keeps() || m.acked == m.numbers && m.at == len(m.queue) || m.ch != nil && !m.ch.suspect && !m.astray {
 		return
 	}
 	c.repeatLater(m)
@@ -246,6 +249,7 @@ func (c *Core) rewind(m *member) {
 		}
 	}
 	m.at, m.inflight, m.timed = 0, 0, 0
+	m.astray = m.ch == nil || m.ch.suspect
 	c.watchRepeat(m)
 	c.rewakeOne(m)
 }
@@ -378,15 +382,41 @@ func (c *Core) probe() {
 		if m := ch.member; m.ch == ch {
 			m.ch = nil
 			c.close(ch, true)
-			c.lose(m, ErrSilent)
+			c.lose(m, errDead)
 		}
 	}
 }
 
-// askAround asks a member for a sign of life by way of others.
+// errDead is why a channel ends whose other end lives.
+var errDead = errors.New("nothing comes on the channel, but by way of others")
+
+// askAround asks a member for a sign of life by way of others, which may lead to it.
 func (c *Core) askAround(m *member) {
-	if way := c.route(m.id); way != nil && way != m.ch {
-		c.sign(way, m, false)
+	left := maxShout
+	for _, id := range m.adjacent {
+		if o := c.members[id]; o != nil && o.ch != nil && !o.ch.suspect && left > 0 {
+			left--
+			c.sign(o.ch, m, false)
+		}
+	}
+	if n := len(m.adjacent); n > maxShout { // others the next time
+		m.adjacent = append(slices.Clone(m.adjacent[maxShout:]), m.adjacent[:maxShout]...)
+	}
+}
+
+// answered notes that a member whose channel is silent lives, and who leads to it.
+func (c *Core) answered(m *member, on *channel) {
+	if m.ch.lives == 0 {
+		m.ch.lives = c.now
+	}
+	if !m.guessed {
+		return
+	}
+	guess := c.route(m.id)
+	m.adjacent, m.guessed = []uint32{on.member.id}, false
+	c.reroute()
+	if guess != on {
+		c.rewind(m)
 	}
 }
 
@@ -397,6 +427,7 @@ func (c *Core) heardOn(ch *channel) {
 		ch.suspect = false
 		ch.member.adjacent, ch.member.guessed = nil, false
 		c.reroute()
+		ch.member.pause = 0
 		c.repeatLater(ch.member) // what took the other way meanwhile may have been lost there; what was in this one was not
 		c.rewakeOne(ch.member)
 	}
@@ -405,11 +436,16 @@ func (c *Core) heardOn(ch *channel) {
 // strand makes a member distant whose channel broke without a goodbye: it lives, as far as is known, and others lead
 // to it (EXT-10).
 func (c *Core) strand(m *member, err error) {
+	if len(m.adjacent) == 0 || m.guessed {
+		m.adjacent, m.guessed = c.Neighbors(), true // a guess
+	}
 	if c.now-m.linked >= SteadyTime {
 		m.tries = 0
 	}
-	m.adjacent, m.guessed = c.Neighbors(), true // a guess
 	m.missed, m.via = 0, nil
+	if err == ErrSilent { // nor has it answered by way of others: it has one tick of MSH-13 left (EXT-11)
+		m.missed = MaxMissedDistant - 1
+	}
 	c.reroute()
 	c.emit(Note{Text: "a channel broke", ID: m.id, Err: err})
 	c.shout(m)
@@ -422,7 +458,7 @@ func (c *Core) strand(m *member, err error) {
 // guessAgain tries another member as the way to one of which only a guess says who leads to it, and tells it along that
 // who leads here.
 func (c *Core) guessAgain(m *member) {
-	if m.guessed && m.ch == nil && len(m.adjacent) > 1 {
+	if m.guessed && len(m.adjacent) > 1 {
 		m.adjacent = append(m.adjacent[1:], m.adjacent[0])
 		c.reroute()
 		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.Neighbors()})

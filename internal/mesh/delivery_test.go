@@ -189,7 +189,7 @@ func TestDeath(t *testing.T) {
 		})
 		dead := nodes[3].core.ID()
 		nodes[3].kill(silent)
-		s.until(25*time.Second, "the death shows", func() bool {
+		s.until(12*time.Second, "the death shows", func() bool {
 			return !slices.ContainsFunc(nodes[:3], func(n *node) bool { return n.members[dead] })
 		})
 		t.Log(silent, s.now)

@@ -98,8 +98,12 @@ func TestNoLoop(t *testing.T) {
 		}
 		victim := nodes[int(seed)%6]
 		frames := s.count(fmt.Sprintf("to=%d user", victim.core.ID()))
-		victim.kill(false)
+		silent := seed >= 20 // then all have a channel to it still, but no more than a guess where else it may be
+		victim.kill(silent)
 		s.run(200 * time.Millisecond)
+		if silent {
+			s.run(SuspectAfter + ProbeInterval)
+		}
 		for _, n := range nodes {
 			if n != victim {
 				n.send(victim.core.ID(), []byte("hi"))

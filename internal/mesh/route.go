@@ -91,7 +91,7 @@ func (c *Core) reroute() { c.routed = false }
 // forward passes a message on to the member that it is for (MSH-19).
 func (c *Core) forward(from *channel, m *wire.Message) {
 	to := c.route(m.RecipientID)
-	if d := c.members[m.RecipientID]; d != nil && d.guessed && d.ch == nil {
+	if d := c.members[m.RecipientID]; d != nil && d.guessed && (d.ch == nil || d.ch.suspect) { // EXT-10
 		to = nil // who guesses as well may send it back
 	}
 	switch {

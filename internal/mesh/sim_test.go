@@ -35,6 +35,9 @@ type sim struct {
 
 // A node is a core and its links.
 type node struct {
+	frozen bool
+	missed []Input // while it was
+
 	sim   *sim
 	name  string
 	core  *Core
@@ -158,10 +161,24 @@ func (s *sim) node(cfg Config) *node {
 
 // step gives a node an input and carries out what follows.
 func (n *node) step(in Input) {
-	if n.dead {
+	switch {
+	case n.dead:
+		return
+	case n.frozen:
+		n.missed = append(n.missed, in)
 		return
 	}
 	n.do(n.core.Step(n.sim.now, in))
+}
+
+// thaw lets a node go on that was frozen, as a process that was stopped: it finds all that came meanwhile.
+func (n *node) thaw() {
+	missed := n.missed
+	n.frozen, n.missed = false, nil
+	for _, in := range missed {
+		n.step(in)
+	}
+	n.step(Tick{})
 }
 
 func (n *node) do(outs []Output) {
