@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,7 +30,7 @@ func onBot(f func(*stage)) func(*run) {
 		l := r.listen()
 		if r.target.BotURL != "" {
 			r.at = strings.TrimSuffix(r.target.BotURL, "/")
-			f(&stage{run: r, l: l, key: "k" + randomName(), group: groupID})
+			f(&stage{run: r, l: l, key: "k" + randomName(), group: 1<<31 | rand.Uint32()}) // it may be in those of other cases
 			return
 		}
 		if r.target.Bot == nil {

@@ -24,7 +24,7 @@ var (
 	ids      = flag.String("id", "", "run the cases alone whose id, or one of whose requirements, matches one of these `patterns`, such as SIG-7/text,CHN-1*")
 	strict   = flag.Bool("strict", false, "have a SHOULD that is not kept be a failure (for this implementation it always is)")
 	slow     = flag.Bool("slow", os.Getenv(need.All) == "1", "run the cases that wait for more than 30 s too")
-	cases    = flag.Bool("cases", false, "list the cases that are selected, and run nothing")
+	cases    = flag.Bool("cases", false, "list the cases that are selected, and run nothing; go test shows the list with -v")
 	reports  = flag.String("report", "", "write reports: `FORMAT=FILE`, of text, junit or markdown, several with commas; FILE - is standard output")
 
 	withOriginals = flag.Bool("originals", os.Getenv(need.All) == "1", "run the tests with the original implementations too")
