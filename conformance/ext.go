@@ -41,6 +41,24 @@ func (s *stage) keeps(l *link, window uint32) *keeper {
 	return k
 }
 
+// lives has the keeper give signs of life from now on.
+func (k *keeper) lives() {
+	go func() {
+		ticks := time.NewTicker(300 * time.Millisecond)
+		defer ticks.Stop()
+		for {
+			select {
+			case <-ticks.C:
+				k.send(serviceDelivery, appendBool(nil, 3, true))
+			case <-k.run.over:
+				return
+			case <-k.over:
+				return
+			}
+		}
+	}()
+}
+
 // greet says hello.
 func (k *keeper) greet(window uint32) {
 	h := appendVarint(nil, 1, 1)
@@ -211,6 +229,33 @@ var ext = []*Case{
 					break
 				}
 			}
+		}),
+	},
+	{
+		ID: "EXT-11/dead-channel", Requirements: []string{"EXT-11", "EXT-12"}, Level: Must, Slow: true,
+		Sentence: "A silent channel to a member that answers by another one is ended, nobody leaves, and after a pause there is a request for a new one.",
+		run: onStage(func(s *stage) {
+			s.first()
+			a, b := s.admit("A", member(3)), s.admit("B", member(4))
+			k, other := s.keeps(a, 1<<20), s.keeps(b, 1<<20)
+			s.untilMarked(k)
+			s.untilMarked(other)
+			k.ack(k.number)
+			other.ack(other.number)
+			b.send(serviceMesh, adjacentMessage(s.id, member(3)))
+			other.lives()
+			a.silence()
+			b.expect("a probe for A, by B", deadline(), func(e envelope) bool {
+				fs := mustParse(e.content)
+				return e.service == serviceDelivery && e.recipient == member(3) && fs.has(3) && fs.uint(3) == 0
+			})
+			a.expectOpen("without an answer")
+			b.raw(envelope{member(3), s.id, serviceDelivery, appendBool(nil, 3, true)}.encode())
+			a.expectClosed("after an answer by B", within(500*time.Millisecond))
+			begin := time.Now()
+			b.relay("A", member(3)).expectRequest(deadline())
+			s.expect(time.Since(begin) < 5*time.Second, "a request for a new channel", "after 1 s or so", time.Since(begin))
+			s.never("that A leaves", isLeave(member(3)))
 		}),
 	},
 	{

@@ -84,7 +84,7 @@ var memberMutants = []mutant{
 	{name: "hello of session 0", spoil: inService(serviceDelivery, 1, func(_ bool, f *field) { f.bytes = mustParse(f.bytes).with(2, 0).encode() }),
 		cases: []string{"EXT-2/hello-first", "EXT-4/numbers"}},
 	{name: "no bye", spoil: inService(serviceDelivery, 4, func(_ bool, f *field) { f.number = 9 }), cases: []string{"EXT-10/bye"}},
-	{name: "no probes", spoil: inService(serviceDelivery, 3, func(_ bool, f *field) { f.number = 9 }), cases: []string{"EXT-9/probes"}},
+	{name: "no probes", spoil: inService(serviceDelivery, 3, func(_ bool, f *field) { f.number = 9 }), cases: []string{"EXT-9/probes", "EXT-11/dead-channel"}},
 	{name: "fields in reverse", spoil: inEnvelope(serviceUser, func(_ bool, fs fields) fields { slices.Reverse(fs); return fs }),
 		cases: []string{"WIR-14/canonical"}},
 	{name: "a field of its own", spoil: inEnvelope(serviceUser, func(_ bool, fs fields) fields { return fs.with(99, 1) }),
