@@ -8,19 +8,23 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"runtime/pprof"
 	"syscall"
 	"time"
 
+	"github.com/meshpair/meshpair/peersox"
 	"github.com/meshpair/meshpair/sigver"
 )
 
-// The kinds of server.
+// The kinds of server. That of npm peersox is no child of this kind.
 const (
-	ours = "ours"
-	bare = "bare"
+	ours        = "ours"
+	bare        = "bare"
+	peersoxKind = "peersox"
+	npmKind     = "npm"
 )
 
 // childStats is a child's answer to each command: its figures at that moment.
@@ -100,6 +104,10 @@ func startServer(kind string, l net.Listener) (conns func() int, err error) {
 	case ours:
 		s := sigver.New(sigver.Config{})
 		serve, conns = s.Serve, func() int { return s.Stats().Peers }
+	case peersoxKind:
+		s := peersox.NewServer(peersox.ServerConfig{Makes: peersox.MakeLimits{Codes: -1, CodesDaily: -1, Tokens: -1}})
+		serve = func(l net.Listener) error { return http.Serve(l, s) }
+		conns = func() int { return s.Stats().Clients }
 	case bare:
 		r := new(relay)
 		serve, conns = r.serve, func() int { return int(r.open.Load()) }

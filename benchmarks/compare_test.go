@@ -10,19 +10,22 @@ import (
 // A sample is the figures of one round, by unit.
 type sample map[string]float64
 
-// A figure is one that is reported: the median for our server, for the bare
-// relay with the prefix "bare-", and, if it has a name, the ratio of the two
+// A figure is one that is reported: the median for our server, for each other one with
+// its kind as prefix ("bare-"), and, if it has a name, the ratio of the two
 // medians, with the least and the greatest ratio of two successive rounds.
 type figure struct{ unit, ratio string }
 
-// compare measures both servers in turns, so that whatever else the machine does
-// meets both.
-func compare(b *testing.B, figures []figure, round func(kind string) (sample, error)) {
+// both are the servers that are compared where there are no others.
+var both = []string{ours, bare}
+
+// compare measures servers in turns, of which the first is ours, so that whatever else
+// the machine does meets all of them.
+func compare(b *testing.B, kinds []string, figures []figure, round func(kind string) (sample, error)) {
 	b.Helper()
 	all := map[string][]sample{}
 	for b.Loop() {
 		for range *rounds {
-			for _, kind := range []string{ours, bare} {
+			for _, kind := range kinds {
 				s, err := round(kind)
 				if err != nil {
 					b.Fatalf("%s: %v", kind, err)
@@ -33,24 +36,35 @@ func compare(b *testing.B, figures []figure, round func(kind string) (sample, er
 	}
 	b.ReportMetric(0, "ns/op") // it would be the time of all rounds
 	for _, f := range figures {
-		f.report(b, all[ours], all[bare])
+		for i, kind := range kinds[1:] {
+			f.report(b, all[kinds[0]], all[kind], kind, i > 0)
+		}
 	}
 }
 
-func (f figure) report(b *testing.B, us, them []sample) {
+// report reports ours and one other; further ones have their kind before the name of the ratio, too.
+func (f figure) report(b *testing.B, us, them []sample, kind string, further bool) {
 	var our, their, ratios []float64
 	for i := range us {
 		our = append(our, us[i][f.unit])
 		their = append(their, them[i][f.unit])
 		ratios = append(ratios, us[i][f.unit]/them[i][f.unit])
 	}
-	b.ReportMetric(median(our), f.unit)
-	b.ReportMetric(median(their), "bare-"+f.unit)
-	if f.ratio != "" && median(their) > 0 {
-		b.ReportMetric(median(our)/median(their), f.ratio)
-		b.ReportMetric(slices.Min(ratios), f.ratio+"-min")
-		b.ReportMetric(slices.Max(ratios), f.ratio+"-max")
+	if median(their) == 0 {
+		return // it does not tell
 	}
+	b.ReportMetric(median(our), f.unit)
+	b.ReportMetric(median(their), kind+"-"+f.unit)
+	ratio := f.ratio
+	if ratio == "" {
+		return
+	}
+	if further {
+		ratio = kind + "-" + ratio
+	}
+	b.ReportMetric(median(our)/median(their), ratio)
+	b.ReportMetric(slices.Min(ratios), ratio+"-min")
+	b.ReportMetric(slices.Max(ratios), ratio+"-max")
 }
 
 // median sorts values.

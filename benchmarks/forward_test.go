@@ -44,7 +44,7 @@ func benchmarkSizes(b *testing.B, figures []figure, measure func(*target, int, t
 					b.Fatalf("%s: %v", kind, err)
 				}
 			}
-			compare(b, figures, func(kind string) (sample, error) {
+			compare(b, both, figures, func(kind string) (sample, error) {
 				return measure(targets[kind], size, *roundTime)
 			})
 		})
@@ -53,15 +53,11 @@ func benchmarkSizes(b *testing.B, figures []figure, measure func(*target, int, t
 
 // pingPong is a round on one pair.
 func pingPong(t *target, size int, d time.Duration) (sample, error) {
-	p, err := t.join(peerBuffer)
+	p, ways, err := t.open(size)
 	if err != nil {
 		return nil, err
 	}
 	defer p.drop()
-	ways, err := p.ways(t.kind, size)
-	if err != nil {
-		return nil, err
-	}
 	frames := [2][]byte{frame(opBinary, ways[0].message), frame(opBinary, ways[1].message)}
 	before, err := t.ask(cmdStats)
 	if err != nil {
@@ -91,6 +87,26 @@ func pingPong(t *target, size int, d time.Duration) (sample, error) {
 	return s, nil
 }
 
+// open opens a pair and both its directions.
+func (t *target) open(size int) (*pair, [2]way, error) {
+	join := t.join
+	if t.kind == peersoxKind || t.kind == npmKind {
+		join = t.meet
+	}
+	p, err := join(peerBuffer)
+	if err != nil {
+		return nil, [2]way{}, err
+	}
+	var ways [2]way
+	if t.plain {
+		data := bytes.Repeat([]byte{'x'}, size)
+		ways = [2]way{{p.joiner, p.member, data}, {p.member, p.joiner, data}}
+	} else if ways, err = p.ways(t.kind, size); err != nil {
+		p.drop()
+	}
+	return p, ways, err
+}
+
 // costs is what each of n messages cost the server.
 func costs(before, after childStats, n int) sample {
 	return sample{
@@ -104,15 +120,11 @@ func stream(t *target, size int, d time.Duration) (sample, error) {
 	var flows []*flow
 	var stop atomic.Bool
 	for range streamPairs {
-		p, err := t.join(peerBuffer)
+		p, ways, err := t.open(size)
 		if err != nil {
 			return nil, err
 		}
 		defer p.drop()
-		ways, err := p.ways(t.kind, size)
-		if err != nil {
-			return nil, err
-		}
 		for _, w := range ways {
 			flows = append(flows, newFlow(w, &stop))
 		}

@@ -55,14 +55,16 @@ func checkForwarded(t *testing.T, kind string, w way, toMember bool) {
 	}
 }
 
+// testRound is long enough to see that something passes.
+const testRound = 20 * time.Millisecond
+
 // TestRounds runs each kind of round once, small, and checks that its figures
 // can be true.
 func TestRounds(t *testing.T) {
-	const short = 20 * time.Millisecond
 	for kind, server := range startBoth(t) {
 		for name, round := range map[string]func() (sample, error){
-			"PingPong": func() (sample, error) { return pingPong(server, sizes[0], short) },
-			"Stream":   func() (sample, error) { return stream(server, sizes[len(sizes)-1], short) },
+			"PingPong": func() (sample, error) { return pingPong(server, sizes[0], testRound) },
+			"Stream":   func() (sample, error) { return stream(server, sizes[len(sizes)-1], testRound) },
 			"Join":     func() (sample, error) { return joins(server, 2*joinWorkers) },
 			"Idle":     func() (sample, error) { return idle(kind, 100, t.Name()) },
 		} {

@@ -16,7 +16,7 @@ func BenchmarkIdle(b *testing.B) {
 	figures := []figure{
 		{"bytes/idle-conn", "mem-ratio"}, {"stack-bytes/idle-conn", ""}, {"rss-bytes/idle-conn", "rss-ratio"},
 	}
-	compare(b, figures, func(kind string) (sample, error) { return idle(kind, pairs, b.Name()) })
+	compare(b, both, figures, func(kind string) (sample, error) { return idle(kind, pairs, b.Name()) })
 }
 
 // idle is a round.

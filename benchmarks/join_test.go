@@ -29,7 +29,7 @@ func BenchmarkJoin(b *testing.B) {
 		{"ns-cpu/join", "join-cpu-ratio"}, {"join/s", "join-rate-ratio"}, {"allocs/join", ""},
 		{"ns-cpu/leave", "leave-cpu-ratio"},
 	}
-	compare(b, figures, func(kind string) (sample, error) { return joins(targets[kind], joinPairs) })
+	compare(b, both, figures, func(kind string) (sample, error) { return joins(targets[kind], joinPairs) })
 }
 
 // joins is a round.

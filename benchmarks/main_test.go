@@ -18,10 +18,11 @@ const (
 )
 
 var (
-	rounds     = flag.Int("rounds", 9, "how often each server is measured")
-	roundTime  = flag.Duration("round", 400*time.Millisecond, "how long one round of messages takes")
-	idleConns  = flag.Int("conns", 2000, "connections that are idle")
-	profileDir = flag.String("profiles", "", "existing directory for profiles of the servers")
+	rounds         = flag.Int("rounds", 9, "how often each server is measured")
+	roundTime      = flag.Duration("round", 400*time.Millisecond, "how long one round of messages takes")
+	idleConns      = flag.Int("conns", 2000, "connections that are idle")
+	waitingClients = flag.Int("waiting", 10_000, "PeerSox clients that wait")
+	profileDir     = flag.String("profiles", "", "existing directory for profiles of the servers")
 )
 
 func TestMain(m *testing.M) {

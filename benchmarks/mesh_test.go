@@ -152,7 +152,7 @@ func BenchmarkMeshSocketRoundTrip(b *testing.B) { benchmarkRoundTrip(b, true) }
 
 func benchmarkRoundTrip(b *testing.B, socket bool) {
 	duos := startDuos(b, socket)
-	compare(b, []figure{{"p50-ns", "rtt-ratio"}}, func(kind string) (sample, error) {
+	compare(b, both, []figure{{"p50-ns", "rtt-ratio"}}, func(kind string) (sample, error) {
 		return roundTrips(duos[kind], *roundTime)
 	})
 }
@@ -199,7 +199,7 @@ func benchmarkThroughput(b *testing.B, socket bool) {
 	for _, size := range []int{1 << 10, 15_000, 1 << 20} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
 			duos := startDuos(b, socket)
-			compare(b, []figure{{"MB/s", "throughput-ratio"}}, func(kind string) (sample, error) {
+			compare(b, both, []figure{{"MB/s", "throughput-ratio"}}, func(kind string) (sample, error) {
 				return oneWay(duos[kind], size, kind == bare, *roundTime)
 			})
 		})
@@ -246,7 +246,7 @@ func BenchmarkMeshThird(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	compare(b, []figure{{"join-ms", "join-ratio"}}, func(kind string) (sample, error) {
+	compare(b, both, []figure{{"join-ms", "join-ratio"}}, func(kind string) (sample, error) {
 		const n = 5
 		var took []float64
 		for range n {
@@ -287,7 +287,7 @@ func openTwo() (func(), error) {
 func BenchmarkMeshForm(b *testing.B) {
 	for _, n := range []int{5, 20} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			compare(b, []figure{{"form-ms", "form-ratio"}}, func(kind string) (sample, error) {
+			compare(b, both, []figure{{"form-ms", "form-ratio"}}, func(kind string) (sample, error) {
 				if kind == bare {
 					return formBare(n * (n - 1) / 2)
 				}

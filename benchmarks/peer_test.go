@@ -29,7 +29,7 @@ const request = "GET %s HTTP/1.1\r\n" +
 	"Accept-Language: en-US,en;q=0.5\r\n" +
 	"Accept-Encoding: gzip, deflate, br\r\n" +
 	"Sec-WebSocket-Version: 13\r\n" +
-	"Origin: http://localhost\r\n" +
+	"Origin: http://localhost\r\n%s" +
 	"Sec-WebSocket-Extensions: permessage-deflate\r\n" +
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
 	"Connection: keep-alive, Upgrade\r\n" +
@@ -38,22 +38,25 @@ const request = "GET %s HTTP/1.1\r\n" +
 	"Upgrade: websocket\r\n\r\n"
 
 // dial opens a WebSocket. The buffer must be larger than the largest frame.
-func dial(addr, path string, buffer int) (*peer, error) {
+func dial(addr, path string, buffer int) (*peer, error) { return dialWith(addr, path, "", buffer) }
+
+// dialWith is dial with a further line in the request, or none.
+func dialWith(addr, path, header string, buffer int) (*peer, error) {
 	c, err := net.DialTimeout("tcp", addr, timeout)
 	if err != nil {
 		return nil, err
 	}
 	c.SetDeadline(time.Now().Add(timeout)) // of all that is to come
 	p := &peer{Conn: c, br: bufio.NewReaderSize(c, buffer)}
-	if err := p.upgrade(addr, path); err != nil {
+	if err := p.upgrade(addr, path, header); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *peer) upgrade(addr, path string) error {
-	if _, err := fmt.Fprintf(p, request, path, addr); err != nil {
+func (p *peer) upgrade(addr, path, header string) error {
+	if _, err := fmt.Fprintf(p, request, path, addr, header); err != nil {
 		return err
 	}
 	status, err := p.br.ReadString('\n')
@@ -98,7 +101,7 @@ func (p *peer) next() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if head[0] != 0x80|opBinary {
+		if head[0] != 0x80|opBinary && head[0] != 0x80|opText {
 			return nil, fmt.Errorf("frame begins with % x", head)
 		}
 		start, n := 2, int(head[1])
@@ -134,6 +137,7 @@ func (p *peer) some() (n int, err error) {
 
 // Opcodes of frames.
 const (
+	opText   = 1
 	opBinary = 2
 	opClose  = 8
 )

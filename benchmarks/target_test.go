@@ -20,9 +20,10 @@ const timeout = time.Minute
 
 // A target is a server in a process of its own, as seen by the load generator.
 type target struct {
-	kind string
-	addr string
-	keys int // keys used so far
+	kind  string
+	addr  string
+	keys  int  // keys used so far
+	plain bool // what is passed on is the benchmark's data and not a content of signaling
 
 	cmd      *exec.Cmd
 	commands io.WriteCloser
@@ -35,7 +36,13 @@ func startTarget(kind, name string) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{kind: kind, cmd: exec.Command(self)}
+	return startCommand(kind, name, exec.Command(self))
+}
+
+// startCommand runs a command that tells its address in its first line, as a URL or not, and then answers commands.
+func startCommand(kind, name string, cmd *exec.Cmd) (*target, error) {
+	t := &target{kind: kind, cmd: cmd}
+	var err error
 	// Under the race detector every process would linger for a second.
 	t.cmd.Env = append([]string{"GORACE=atexit_sleep_ms=0"}, os.Environ()...)
 	t.cmd.Env = append(t.cmd.Env, childEnv+"="+kind)
@@ -60,7 +67,7 @@ func startTarget(kind, name string) (*target, error) {
 		t.stop()
 		return nil, fmt.Errorf("%s server told no address: %w", kind, err)
 	}
-	t.addr = strings.TrimSpace(addr)
+	t.addr = strings.TrimPrefix(strings.TrimSpace(addr), "listening on http://")
 	t.answers = json.NewDecoder(lines)
 	return t, nil
 }
@@ -99,17 +106,22 @@ func (t *target) settle(n int) (childStats, error) {
 func startBoth(tb testing.TB) map[string]*target {
 	tb.Helper()
 	targets := make(map[string]*target)
-	for _, kind := range []string{ours, bare} {
+	for _, kind := range both {
 		t, err := startTarget(kind, tb.Name())
 		if err != nil {
 			tb.Fatal(err)
 		}
-		tb.Cleanup(func() {
-			if err := t.stop(); err != nil {
-				tb.Errorf("%s server: %v", kind, err)
-			}
-		})
 		targets[kind] = t
+		endWith(tb, t)
 	}
 	return targets
+}
+
+// endWith ends a server with the test.
+func endWith(tb testing.TB, t *target) {
+	tb.Cleanup(func() {
+		if err := t.stop(); err != nil {
+			tb.Errorf("%s server: %v", t.kind, err)
+		}
+	})
 }

@@ -33,6 +33,7 @@ var untestable = map[string]string{
 	"PSX-41": "a case would lock all others out for minutes, as the limit is for all",
 	"PSX-42": "the addresses of clients behind a proxy are the operator's to set up",
 	"PSX-43": "a case would lock all others out for minutes, as they come from the same address",
+	"PSX-44": "a case would lock all others out for minutes, as they come from the same address",
 	"SIG-40": "the suite cannot have a server shut down that it did not start",
 	"SIG-43": "the limits are the operator's, and to reach them would shut others out",
 	"SIG-44": "a MAY: a server with any limit, or none, is right",

@@ -173,6 +173,17 @@ func (p *peer) registered() {
 // fromClient reads a message or close frame of the client, which has no extension's name.
 func (p *peer) fromClient(until time.Time) (*frame, error) {
 	for {
+		f, err := p.anyFromClient(until)
+		if m, ok := internalOf(f); err == nil && ok && strings.HasPrefix(m.Name, "meshpair.") {
+			continue
+		}
+		return f, err
+	}
+}
+
+// anyFromClient reads a message or close frame of the client.
+func (p *peer) anyFromClient(until time.Time) (*frame, error) {
+	for {
 		f, err := p.readFrame(until)
 		switch {
 		case err != nil:
@@ -181,9 +192,6 @@ func (p *peer) fromClient(until time.Time) (*frame, error) {
 			return nil, fmt.Errorf("a frame that is not masked, in parts or has reserved bits")
 		case f.op == opPing:
 			p.writeFrame(frame{fin: true, op: opPong, payload: f.payload})
-			continue
-		}
-		if m, ok := internalOf(f); ok && strings.HasPrefix(m.Name, "meshpair.") {
 			continue
 		}
 		if all := p.run.coming(false, f.payload); len(all) == 1 {
@@ -223,9 +231,12 @@ type psxSignal struct {
 	}
 }
 
-// signal waits for the client's next signal.
+// signal waits for the client's next signal; before it there may be frames of PSX-72.
 func (d *duet) signal(until time.Time) psxSignal {
 	f, err := d.socket.fromClient(until)
+	for err == nil && f.op == opBinary {
+		f, err = d.socket.fromClient(until)
+	}
 	m, ok := internalOf(f)
 	var s psxSignal
 	ok = ok && m.Name == "peer.signal" && json.Unmarshal(m.Data, &s) == nil
@@ -255,7 +266,10 @@ func (d *duet) upgrade(initiator bool) (*webrtc.DataChannel, *inbox[webrtc.DataC
 	gathered := webrtc.GatheringCompletePromise(pc)
 	if initiator {
 		pc.OnDataChannel(attach)
-		s := d.signal(time.Now().Add(timeout))
+		s := d.signal(deadline())
+		for s.Candidate != nil { // of a former offer
+			s = d.signal(deadline())
+		}
 		d.expect(s.Type == "offer", "the first signal of the initiator", "an offer", s.Type)
 		d.try(pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: s.SDP}))
 		answer, err := pc.CreateAnswer(nil)
@@ -369,6 +383,21 @@ var psxClient = []*Case{
 		d.socket.say(`§{"name":"peer.connected","data":{"isInitiator":true,"pairing":{}}}`)
 		s := d.signal(deadline())
 		d.expect(s.Type == "offer" && time.Since(began) > time.Second, "the first signal", "an offer after 1 s", fmt.Sprintf("%s after %v", s.Type, time.Since(began)))
+	})},
+	{"PSX-65/again", []string{"PSX-65"}, Should, "an offer that is not answered comes again", false, inDuet(func(d *duet) {
+		d.pair(true, nil)
+		d.socket.say("an original says something")
+		s := d.signal(deadline())
+		d.expect(s.Type == "offer", "the first signal", "an offer", s.Type)
+		for s.Type = ""; s.Type == ""; { // its candidates come between
+			s = d.signal(deadline())
+		}
+		d.expect(s.Type == "offer", "the next signal that is no candidate", "the offer again", s.Type)
+		for i := 0; i < 2; { // and again, with its candidates
+			if s = d.signal(deadline()); s.Candidate != nil {
+				i++
+			}
+		}
 	})},
 	{"PSX-65/label", []string{"PSX-65", "PSX-66"}, Must, "the initiator's data channel has a label of 40 hexadecimal digits", false, inDuet(func(d *duet) {
 		d.pair(true, nil)

@@ -160,7 +160,7 @@ func everything() map[string][]*Case {
 		"peer":     MemberCases(),
 		"bot":      BotCases(),
 		"peersox":  PeerSoxCases(),
-		"pairpeer": PairCases(),
+		"pairpeer": slices.Concat(PairCases(), PairExtensionCases()),
 	}
 }
 

@@ -74,8 +74,29 @@ func (a *api) config(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, a.cfg.ClientConfig)
 }
 
+// mayMake reports whether one thing more may be made for who asks for it (PSX-44); false says that the request was
+// answered.
+func (a *api) mayMake(w http.ResponseWriter, r *http.Request, kind string, limit int, window time.Duration) bool {
+	if limit < 0 {
+		return true
+	}
+	addr := clientAddr(r, a.cfg.TrustProxy)
+	wait, err := a.cfg.Counter.Make(r.Context(), kind, addr, limit, window)
+	if err != nil {
+		a.unavailable(w, r, err)
+		return false
+	}
+	if wait > 0 {
+		a.slowDown(w, addr, "too many "+kind, wait)
+	}
+	return wait <= 0
+}
+
 // codeGet makes a pairing.
 func (a *api) codeGet(w http.ResponseWriter, r *http.Request) {
+	if !a.mayMake(w, r, "codes", a.cfg.Makes.Codes, a.cfg.CodeLife) || !a.mayMake(w, r, "codes a day", a.cfg.Makes.CodesDaily, 24*time.Hour) {
+		return
+	}
 	for range codeTries {
 		p := pairing.Pairing{Code: newCode(), Hash: newHex()}
 		ok, err := a.cfg.Store.AddPairing(r.Context(), p.Code, p.Hash, a.cfg.CodeLife)
@@ -92,6 +113,9 @@ func (a *api) codeGet(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *api) tokenGet(w http.ResponseWriter, r *http.Request) {
+	if !a.mayMake(w, r, "tokens", a.cfg.Makes.Tokens, a.cfg.TokenLife) {
+		return
+	}
 	token := newHex()
 	if err := a.cfg.Store.AddToken(r.Context(), token, a.cfg.TokenLife); err != nil {
 		a.unavailable(w, r, err)
@@ -136,7 +160,7 @@ func (a *api) guess(w http.ResponseWriter, r *http.Request, code string) (hash s
 			return "", false
 		}
 		if attempt.Wait > 0 {
-			a.slowDown(w, addr, attempt.Wait)
+			a.slowDown(w, addr, "too many wrong codes", attempt.Wait)
 			return "", false
 		}
 	}
@@ -154,13 +178,13 @@ func (a *api) guess(w http.ResponseWriter, r *http.Request, code string) (hash s
 	return hash, true
 }
 
-// slowDown refuses an attempt (PSX-40, PSX-41).
-func (a *api) slowDown(w http.ResponseWriter, addr string, wait time.Duration) {
-	a.cfg.Logger.Warn("too many wrong codes", "address", addr, "wait", wait)
+// slowDown refuses an attempt (PSX-40, PSX-41, PSX-44).
+func (a *api) slowDown(w http.ResponseWriter, addr, what string, wait time.Duration) {
+	a.cfg.Logger.Warn(what, "address", addr, "wait", wait)
 	seconds := (wait + time.Second - 1) / time.Second
 	w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
 	w.Header().Set("Access-Control-Expose-Headers", "Retry-After")
-	http.Error(w, fmt.Sprintf("too many wrong codes; try again in %d s", seconds), http.StatusTooManyRequests)
+	http.Error(w, fmt.Sprintf("%s; try again in %d s", what, seconds), http.StatusTooManyRequests)
 }
 
 func (a *api) pairingValidate(w http.ResponseWriter, r *http.Request) {

@@ -2,7 +2,9 @@ package peersox_test
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -14,7 +16,7 @@ import (
 
 // PSX-1: codes and hashes have their forms, and codes with leading zeros come too.
 func TestCodes(t *testing.T) {
-	s := start(t, peersox.ServerConfig{})
+	s := start(t, peersox.ServerConfig{Makes: peersox.MakeLimits{Codes: -1, CodesDaily: -1}})
 	first := make(map[byte]int)
 	for range 500 {
 		p := s.pairing()
@@ -79,7 +81,7 @@ func TestRoutes(t *testing.T) {
 
 // PSX-12: a page of any origin may use the API, also after the question that a browser asks before.
 func TestCORS(t *testing.T) {
-	s := start(t, peersox.ServerConfig{})
+	s := start(t, peersox.ServerConfig{Makes: peersox.MakeLimits{Codes: -1, CodesDaily: -1}})
 	for _, path := range []string{"config", "code/get", "token/get", "code/validate", "pairing/validate"} {
 		resp, _ := s.request("OPTIONS", "/api/"+path, "", "Origin", "https://app.example",
 			"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "content-type")
@@ -160,6 +162,82 @@ func TestGuessing(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "address=198.51.100.7") {
 		t.Errorf("the log says %s", log.String())
+	}
+}
+
+// PSX-40 over real sockets: who guesses from 127.0.0.1 is slowed and logged; who pairs from 127.0.0.2 meanwhile notices
+// nothing.
+func TestGuesserAndNeighbour(t *testing.T) {
+	var log bytes.Buffer
+	s := start(t, peersox.ServerConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	transport := &http.Transport{DialContext: dialer.DialContext}
+	defer transport.CloseIdleConnections()
+	neighbour := http.Client{Transport: transport, Timeout: patience}
+	probe, err := dialer.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Skipf("not run, this system has no 127.0.0.2: %v", err)
+	}
+	probe.Close()
+
+	stop, guessed := make(chan struct{}), make(chan int)
+	go func() {
+		refused := 0
+		for {
+			select {
+			case <-stop:
+				guessed <- refused
+				return
+			default:
+			}
+			if resp, _ := s.validate("000000"); resp.StatusCode == 429 {
+				refused++
+			}
+		}
+	}()
+	for range 50 {
+		p := s.pairing()
+		resp, err := neighbour.Post(s.url+"/api/code/validate", "application/json", strings.NewReader(`{"code":"`+p.Code+`"}`))
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 200 || !strings.Contains(string(body), p.Hash) {
+			t.Errorf("the neighbour's code: %s %s", resp.Status, body)
+		}
+	}
+	close(stop)
+	if refused := <-guessed; refused == 0 {
+		t.Error("the guesser was never refused")
+	}
+	if text := log.String(); !strings.Contains(text, "address=127.0.0.1 ") || strings.Contains(text, "address=127.0.0.2") {
+		t.Errorf("the log says %.500s", text)
+	}
+}
+
+// PSX-44: what is made for one address is limited, each kind apart, and another address notices nothing.
+func TestMakes(t *testing.T) {
+	s := start(t, peersox.ServerConfig{TrustProxy: true, Makes: peersox.MakeLimits{Codes: 3, CodesDaily: 5, Tokens: 2}})
+	for path, limit := range map[string]int{"/api/code/get": 3, "/api/token/get": 2} {
+		for i := range limit + 2 {
+			resp, body := s.request("GET", path, "", "X-Forwarded-For", "198.51.100.7")
+			if want := map[bool]int{true: 200, false: 429}[i < limit]; resp.StatusCode != want {
+				t.Errorf("%s, number %d: %s %s", path, i+1, resp.Status, body)
+			} else if want == 429 && resp.Header.Get("Retry-After") == "" {
+				t.Errorf("%s: no Retry-After", path)
+			}
+		}
+		if resp, _ := s.request("GET", path, "", "X-Forwarded-For", "198.51.100.8"); resp.StatusCode != 200 {
+			t.Errorf("%s for another address: %s", path, resp.Status)
+		}
+	}
+	s = start(t, peersox.ServerConfig{Makes: peersox.MakeLimits{Codes: -1, CodesDaily: 5}})
+	for i := range 6 {
+		if resp, _ := s.request("GET", "/api/code/get", ""); resp.StatusCode != map[bool]int{true: 200, false: 429}[i < 5] {
+			t.Errorf("code %d of a day: %s", i+1, resp.Status)
+		}
 	}
 }
 

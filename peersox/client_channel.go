@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"sync"
 
 	"github.com/meshpair/meshpair/internal/rtc"
@@ -36,7 +37,13 @@ func (l *link) start(id session.Attempt, offer bool) {
 // serve is the life of the data channel.
 func (ch *channel) serve() {
 	l := ch.l
-	failed, err := ch.talk()
+	failed, err := 0, error(session.ErrClosed)
+	select {
+	case l.slots <- struct{}{}:
+		defer func() { <-l.slots }()
+		failed, err = ch.talk()
+	case <-ch.ctx.Done():
+	}
 	ch.end()
 	unacked := 0
 	if ch.conn != nil {
@@ -57,13 +64,21 @@ func (ch *channel) talk() (failed int, err error) {
 	conn, l := ch.conn, ch.l
 	l.step(session.Opened{Attempt: ch.id, Label: conn.Label(), MaxSend: conn.MaxSend()})
 	pumped := make(chan int)
+	var refused error // why the last message could not be sent; owned by the pump until it has ended
+	send := func(m session.Message) error {
+		refused = conn.Send(ch.ctx, kindOf(m), m.Data)
+		return refused
+	}
 	go func() {
-		pumped <- l.pump(ch.way, session.Channel, ch.id, conn.Buffered,
-			func(m session.Message) error { return conn.Send(ch.ctx, kindOf(m), m.Data) }, func() { conn.Close() })
+		pumped <- l.pump(ch.way, session.Channel, ch.id, conn.Buffered, send, func() { conn.Close() })
 	}()
 	err = l.read(ch.way, session.Channel, ch.id, conn.Read)
 	close(ch.ended)
-	return <-pumped, err
+	failed = <-pumped
+	if errors.Is(refused, rtc.ErrTooBig) {
+		err = refused
+	}
+	return failed, err
 }
 
 // open makes the connection and waits until it is open.

@@ -23,14 +23,11 @@ const (
 	DefaultPeerTimeout    = session.DefaultPeerTimeout
 	DefaultConnectTimeout = 10 * time.Second
 	DefaultCloseTimeout   = 10 * time.Second
+	DefaultChannelTimeout = 15 * time.Second
 )
 
 // maxChannelMessage is the largest message that is taken on a data channel: what browsers send at most.
 const maxChannelMessage = 256 << 10
-
-// silenceTimeout is how long nothing may come by a data channel until the relay is used in its place, and how long one
-// may take to open. Living ends are heard every few seconds.
-const silenceTimeout = 15 * time.Second
 
 // ClientConfig says how a [Client] reaches its server and its peer, and what it may hold. URL must be set; of everything
 // else the zero value is safe. A number that is zero or negative has its default.
@@ -89,6 +86,11 @@ type ClientConfig struct {
 	// PeerTimeout is how long the peer may take to its next PING, which comes every 20 s, by default 30 s (PSX-63).
 	PeerTimeout time.Duration
 
+	// ChannelTimeout is how long a data channel may take to open before UpgradeFailed, and how long nothing may come by
+	// one until messages go by way of the server again, by default 15 s. Living ends are heard every sixth part of it, and
+	// every 2 s at least.
+	ChannelTimeout time.Duration
+
 	// ConnectTimeout is how long the server may take to answer, by default 10 s.
 	ConnectTimeout time.Duration
 
@@ -119,6 +121,9 @@ func (c ClientConfig) withDefaults() ClientConfig {
 	if c.ConnectTimeout <= 0 {
 		c.ConnectTimeout = DefaultConnectTimeout
 	}
+	if c.ChannelTimeout <= 0 {
+		c.ChannelTimeout = DefaultChannelTimeout
+	}
 	if c.CloseTimeout <= 0 {
 		c.CloseTimeout = DefaultCloseTimeout
 	}
@@ -146,7 +151,7 @@ func (c ClientConfig) urls() (api, socket string, err error) {
 func (c ClientConfig) rtc(named []ICEServer) rtc.Config {
 	r := rtc.Config{
 		RelayOnly: c.RelayOnly, Loopback: c.Loopback, Logger: c.Logger, MaxMessage: maxChannelMessage,
-		SilenceTimeout: silenceTimeout, CloseTimeout: c.CloseTimeout,
+		SilenceTimeout: c.ChannelTimeout, CloseTimeout: c.CloseTimeout,
 	}
 	servers := c.ICEServers
 	if servers == nil && !c.Loopback {
@@ -196,6 +201,9 @@ var (
 	ErrNoUpgrade    = session.ErrNoUpgrade    // the peer is an original, which has one data channel in its life
 	ErrChannelLost  = session.ErrChannelLost  // the peer has lost the data channel, or has given up making one
 	ErrBroken       = session.ErrBroken       // Break was called
+	ErrNoPath       = rtc.ErrNoPath           // UpgradeFailed: the two found no way to one another (ICE)
+	ErrNoRelay      = rtc.ErrNoRelay          // UpgradeFailed: RelayOnly is set, and no TURN server has lent an address
+	ErrHandshake    = rtc.ErrHandshake        // UpgradeFailed: who is at the other end is not the peer (DTLS)
 	ErrKind         = errors.New("peersox: a message is Text or Binary")
 	ErrInvalidText  = errors.New("peersox: text is not UTF-8")
 )

@@ -43,6 +43,7 @@ type fake struct {
 	// What it answers, in place of the usual.
 	rest  func(w http.ResponseWriter, r *http.Request) bool
 	first func(c *ws.Conn) bool
+	edit  func(data []byte) []byte // what is passed on of a message; nil for nothing
 
 	mu      sync.Mutex
 	waiting *ws.Conn
@@ -142,7 +143,10 @@ func (f *fake) serve(c *ws.Conn, _ *http.Request) {
 			}
 			return
 		}
-		if o != nil {
+		if f.edit != nil {
+			data = f.edit(data)
+		}
+		if o != nil && data != nil {
 			o.Write(kind, data)
 		}
 	}

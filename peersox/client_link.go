@@ -17,6 +17,10 @@ import (
 // user's limit: a frame of ours has to fit, and the server's own messages.
 const minSocketMessage = 256 << 10
 
+// maxChannels is how many data channels of one link there may be at a time, those that are ending included. A peer may
+// offer as fast as it likes; what exceeds this waits, and all but the last attempt are over before their turn comes.
+const maxChannels = 4
+
 // goodbyeTime is how long the server may take to answer a close frame.
 const goodbyeTime = 2 * time.Second
 
@@ -30,6 +34,7 @@ type link struct {
 	end     context.CancelFunc
 	done    chan struct{}  // closed when nothing of it is left
 	parts   sync.WaitGroup // goroutines that use the network
+	slots   chan struct{}  // of capacity maxChannels: has one element for each data channel
 
 	mu          sync.Mutex // guards the fields below; never held while waiting or while OnEvent runs
 	core        *session.Core
@@ -48,6 +53,7 @@ func newLink(c *Client, p Pairing, ice []ICEServer) *link {
 	l := &link{
 		c: c, pairing: p, ice: ice, epoch: time.Now(), done: make(chan struct{}), core: session.New(c.cfg.session(p)),
 		channels: make(map[session.Attempt]*channel), waits: make(map[uint64]chan error), registered: make(chan error, 1),
+		slots: make(chan struct{}, maxChannels),
 	}
 	l.ctx, l.end = context.WithCancel(context.Background())
 	return l
@@ -338,6 +344,9 @@ func (l *link) pump(w *way, id session.Way, a session.Attempt, unacked func() in
 		switch verdict {
 		case session.Take:
 			if err := send(m); err != nil {
+				if errors.Is(err, rtc.ErrTooBig) { // the peer takes less than a frame: a channel of no use
+					w.abort()
+				}
 				<-w.ended
 				return max(1, len(m.Data))
 			}

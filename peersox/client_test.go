@@ -74,6 +74,66 @@ func TestClient(t *testing.T) { // PSX-60, PSX-61, PSX-65, PSX-67, PSX-78
 	}
 }
 
+// When the two find no way to one another both users are told why, and messages go on by way of the server.
+func TestNoPath(t *testing.T) { // PSX-67, PSX-77
+	t.Parallel()
+	f := startFake(t)
+	f.edit = func(data []byte) []byte {
+		if bytes.Contains(data, []byte(`{"candidate":`)) {
+			return nil
+		}
+		return data
+	}
+	cfg := ClientConfig{ChannelTimeout: time.Second}
+	a, b := couple(t, f, cfg, cfg)
+	if e := next[UpgradeFailed](a); !errors.Is(e.Err, ErrNoPath) {
+		t.Errorf("the initiator: %v", e.Err)
+	}
+	if e := next[UpgradeFailed](b); !errors.Is(e.Err, ErrNoPath) && !errors.Is(e.Err, ErrChannelLost) {
+		t.Errorf("the other one: %v", e.Err)
+	}
+	if err := a.Upgrade(t.Context()); !errors.Is(err, ErrNoPath) {
+		t.Errorf("Upgrade: %v", err)
+	}
+	a.send(Text, "still here")
+	b.wantMessage(Text, "still here")
+	if s := a.Status(); !s.Connected || s.WebRTC || !s.WebSocket {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A peer whose data channel takes no frame of ours cannot have what we send wait for ever: it goes by way of the server.
+func TestSmallChannel(t *testing.T) { // PSX-67, PSX-76
+	f := startFake(t)
+	f.edit = func(data []byte) []byte {
+		return bytes.ReplaceAll(data, []byte("max-message-size:262144"), []byte("max-message-size:1000"))
+	}
+	a, b := couple(t, f, ClientConfig{}, ClientConfig{})
+	next[Upgraded](a)
+	next[Upgraded](b)
+	a.send(Text, "short")
+	b.wantMessage(Text, "short")
+	long := strings.Repeat("0123456789", 10_000)
+	a.send(Text, long)
+	b.wantMessage(Text, long)
+	if e := next[PeerRTCClosed](a); e.Err == nil {
+		t.Error("the data channel has ended without a reason")
+	}
+}
+
+// Who may only use relays and gets none is told so.
+func TestNoRelay(t *testing.T) { // PSX-67
+	t.Parallel()
+	f := startFake(t)
+	turn := []ICEServer{{URLs: []string{"turn:127.0.0.1:9"}, Username: "u", Credential: "c"}}
+	a, b := couple(t, f, ClientConfig{RelayOnly: true, ICEServers: turn}, ClientConfig{})
+	if e := next[UpgradeFailed](a); !errors.Is(e.Err, ErrNoRelay) {
+		t.Errorf("%v", e.Err)
+	}
+	b.send(Text, "still here")
+	a.wantMessage(Text, "still here")
+}
+
 // Nothing is lost, doubled or out of order while the data channel comes and goes.
 func TestNothingLost(t *testing.T) { // PSX-71 to PSX-77
 	const messages, breaks = 400, 3

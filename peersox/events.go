@@ -45,7 +45,8 @@ type (
 	// Upgraded tells that a data channel is open, which messages take from now on.
 	Upgraded struct{}
 
-	// UpgradeFailed tells that no data channel could be made, and why. Messages go on by way of the server.
+	// UpgradeFailed tells that no data channel could be made, and why: Err is, or wraps, ErrNoPath, ErrNoRelay,
+	// ErrHandshake, or ErrChannelLost if the peer has given up. Messages go on by way of the server.
 	UpgradeFailed struct{ Err error }
 
 	// PeerRTCClosed tells that the data channel has ended; Err is nil if that was in order. Messages go by way of the

@@ -22,6 +22,32 @@ const (
 	DefaultTotalGuesses = 90
 )
 
+// Defaults of [MakeLimits].
+const (
+	DefaultMaxCodes      = 200
+	DefaultMaxCodesDaily = 2_000
+	DefaultMaxTokens     = 1_000
+)
+
+// MakeLimits bound what is made for one address, so that a stranger does not fill the store (PSX-44). Each holds for
+// windows of time that begin with the first that is made. A field that is zero has its default; a negative one is no limit.
+type MakeLimits struct {
+	Codes      int // codes while one of them lives
+	CodesDaily int // codes in a day, each of which may become a pairing that lives for a week
+	Tokens     int // tokens while one of them lives
+}
+
+func (l MakeLimits) withDefaults() MakeLimits {
+	for field, value := range map[*int]int{
+		&l.Codes: DefaultMaxCodes, &l.CodesDaily: DefaultMaxCodesDaily, &l.Tokens: DefaultMaxTokens,
+	} {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	return l
+}
+
 // GuessLimits bound how often codes may be guessed. A field that is zero has its default.
 type GuessLimits struct {
 	Free    int           // wrong codes of one address that cost no wait
@@ -31,14 +57,17 @@ type GuessLimits struct {
 	Total   int           // wrong codes of all addresses while a code lives (PSX-41); negative for any number
 }
 
-// A GuessCounter counts attempts to guess a code. Attempts of many processes are counted together by that of package
-// redisstore. Its methods may be called at the same time.
-type GuessCounter interface {
+// A Counter counts attempts to guess a code, and what is made for each address. That of package redisstore counts for
+// many processes together. Its methods may be called at the same time.
+type Counter interface {
 	// Attempt counts an attempt of an address, as a wrong one, before its outcome is known. It returns how long the
 	// address has to wait: if that is not 0 the attempt is not allowed, and is not counted. Codes live for window.
 	Attempt(ctx context.Context, addr string, limits GuessLimits, window time.Duration) (Attempt, error)
 	// Right takes back an attempt that was right.
 	Right(ctx context.Context, addr string, a Attempt) error
+	// Make counts one thing more of a kind that is made for an address. It returns how long the address has to wait: if
+	// that is not 0 there have been limit of that kind within a window of time, and this one is not counted.
+	Make(ctx context.Context, kind, addr string, limit int, window time.Duration) (wait time.Duration, err error)
 }
 
 // An Attempt is one that was counted, or refused.
@@ -59,16 +88,28 @@ func (l GuessLimits) withDefaults() GuessLimits {
 	return l
 }
 
-// NewMemoryGuesses returns a counter of the attempts of one process.
-func NewMemoryGuesses() GuessCounter { return new(memoryGuesses) }
-
-// memoryGuesses counts the attempts of one process.
-type memoryGuesses struct {
-	mu      sync.Mutex
-	guesses pairing.Guesses
+// NewMemoryCounter returns a counter for one process.
+func NewMemoryCounter() Counter {
+	return &memoryCounter{makings: make(map[string]*pairing.Makings)}
 }
 
-func (m *memoryGuesses) Attempt(_ context.Context, addr string, l GuessLimits, window time.Duration) (Attempt, error) {
+// memoryCounter counts for one process.
+type memoryCounter struct {
+	mu      sync.Mutex
+	guesses pairing.Guesses
+	makings map[string]*pairing.Makings // by kind
+}
+
+func (m *memoryCounter) Make(_ context.Context, kind, addr string, limit int, window time.Duration) (time.Duration, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.makings[kind] == nil {
+		m.makings[kind] = new(pairing.Makings)
+	}
+	return m.makings[kind].Make(addr, limit, window, time.Now()), nil
+}
+
+func (m *memoryCounter) Attempt(_ context.Context, addr string, l GuessLimits, window time.Duration) (Attempt, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.guesses.Limits = pairing.Limits{
@@ -78,7 +119,7 @@ func (m *memoryGuesses) Attempt(_ context.Context, addr string, l GuessLimits, w
 	return Attempt{Wait: m.guesses.Attempt(addr, now), At: now}, nil
 }
 
-func (m *memoryGuesses) Right(_ context.Context, addr string, a Attempt) error {
+func (m *memoryCounter) Right(_ context.Context, addr string, a Attempt) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.guesses.Right(addr, a.At)

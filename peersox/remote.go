@@ -20,6 +20,7 @@ type remoteMate struct {
 
 	sent     uint64 // messages; owned by the reading goroutine
 	received uint64 // messages; owned by deliver
+	broken   bool   // some are lost; owned by deliver
 
 	mu      sync.Mutex
 	flying  int           // bytes
@@ -135,7 +136,11 @@ func (s *socket) deliver(id string, p Packet) {
 	case PacketTaken:
 		m.taken(p.Count)
 	case PacketText, PacketBinary:
+		if m.broken {
+			return
+		}
 		if p.Count != m.received || !c.in.add(p) {
+			m.broken = true
 			go c.ws.Close(ws.CloseInternalError, "messages of the peer are lost") // PSX-36
 		}
 		m.received++

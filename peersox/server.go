@@ -38,11 +38,12 @@ type ServerConfig struct {
 	// come through a proxy that adds one (PSX-42).
 	TrustProxy bool
 
-	// Guesses are the limits on guessing codes. Counter counts the guesses; nil means one in memory. NoGuessLimit
-	// switches all of that off.
+	// Guesses are the limits on guessing codes, which NoGuessLimit switches off; Makes those on what is made for one
+	// address. Counter counts; nil means one in memory.
 	Guesses      GuessLimits
-	Counter      GuessCounter
 	NoGuessLimit bool
+	Makes        MakeLimits
+	Counter      Counter
 
 	// Middleware is put around the REST API, the first outermost.
 	Middleware []func(http.Handler) http.Handler
@@ -80,7 +81,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 		c.Store = NewMemoryStore()
 	}
 	if c.Counter == nil {
-		c.Counter = NewMemoryGuesses()
+		c.Counter = NewMemoryCounter()
 	}
 	if c.Relay == nil {
 		c.Relay = oneProcess{}
@@ -92,6 +93,7 @@ func (c ServerConfig) withDefaults() ServerConfig {
 		c.Logger = slog.Default()
 	}
 	c.Guesses = c.Guesses.withDefaults()
+	c.Makes = c.Makes.withDefaults()
 	setDefault(&c.CodeLife, DefaultCodeLife)
 	setDefault(&c.TokenLife, DefaultTokenLife)
 	setDefault(&c.PairingLife, DefaultPairingLife)

@@ -8,4 +8,5 @@ import (
 )
 
 func TestMemoryStore(t *testing.T)   { storetest.Store(t, peersox.NewMemoryStore()) }
-func TestMemoryGuesses(t *testing.T) { storetest.Guesses(t, peersox.NewMemoryGuesses()) }
+func TestMemoryGuesses(t *testing.T) { storetest.Guesses(t, peersox.NewMemoryCounter()) }
+func TestMemoryMakes(t *testing.T)   { storetest.Makes(t, peersox.NewMemoryCounter()) }

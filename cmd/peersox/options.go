@@ -53,6 +53,9 @@ func parseServe(e *env, args []string) (*serveOptions, error) {
 	f.BoolVar(&c.TrustProxy, "trust-proxy", false, "take clients' addresses from the last entry of X-Forwarded-For: only behind a proxy that adds it")
 	f.BoolVar(&c.NoGuessLimit, "no-guess-limit", false, "do not limit wrong codes")
 	f.IntVar(&c.Guesses.Free, "free-guesses", peersox.DefaultFreeGuesses, "wrong codes of one address before it has to wait")
+	f.IntVar(&c.Makes.Codes, "max-codes", peersox.DefaultMaxCodes, "codes made for one address while one of them lives; -1 for any number")
+	f.IntVar(&c.Makes.CodesDaily, "max-codes-daily", peersox.DefaultMaxCodesDaily, "codes made for one address in a day; -1 for any number")
+	f.IntVar(&c.Makes.Tokens, "max-tokens", peersox.DefaultMaxTokens, "tokens made for one address while one of them lives; -1 for any number")
 	f.IntVar(&c.Guesses.Total, "total-guesses", peersox.DefaultTotalGuesses, "wrong codes of all addresses while a code lives; -1 for any number")
 	f.DurationVar(&c.CodeLife, "code-life", peersox.DefaultCodeLife, "`time` that a code waits to be used")
 	f.DurationVar(&c.TokenLife, "token-life", peersox.DefaultTokenLife, "`time` between a token and its use")
@@ -95,6 +98,8 @@ func (o *serveOptions) problem() string {
 		return "one part alone needs -redis: in memory the other part's codes and tokens are unknown to it"
 	case c.Guesses.Free < 1:
 		return "-free-guesses must be at least 1"
+	case min(c.Makes.Codes, c.Makes.CodesDaily, c.Makes.Tokens) < -1 || c.Makes.Codes == 0 || c.Makes.CodesDaily == 0 || c.Makes.Tokens == 0:
+		return "-max-codes, -max-codes-daily and -max-tokens must be at least 1, or -1"
 	case c.Guesses.Total < -1 || c.Guesses.Total == 0:
 		return "-total-guesses must be at least 1, or -1"
 	case min(c.MaxMessage, c.MaxClients, c.SendQueue) < 1:

@@ -315,6 +315,7 @@ func TestServeUsage(t *testing.T) {
 		{[]string{"-api=false", "-socket=false"}, "nothing is left"},
 		{[]string{"-api=false"}, "-redis"},
 		{[]string{"-total-guesses", "0"}, "-total-guesses"},
+		{[]string{"-max-codes", "0"}, "-max-codes"},
 		{[]string{"-nothing"}, "-nothing"},
 		{[]string{"rest"}, "rest"},
 	} {

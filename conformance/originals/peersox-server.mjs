@@ -2,9 +2,14 @@
 // store. It prints `listening on URL`, logs to standard error, and ends with
 // SIGTERM.
 //
-//   node peersox-server.mjs [-port P] [-ice JSON] [-origin ORIGIN]...
+//   node peersox-server.mjs [-port P] [-ice JSON] [-origin ORIGIN]... [-stats]
+//
+// With -stats it answers each line on standard input with a line of JSON: its processor
+// time in nanoseconds, its connections, and its memory in bytes, for which the line
+// `clean` has it collect the garbage before if node has --expose-gc. It ends with its input.
 import { createRequire } from 'node:module'
 import { createServer } from 'node:http'
+import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import express from 'express'
 import redis from 'redis-mock'
@@ -17,6 +22,7 @@ const { values: flags } = parseArgs({
     port: { type: 'string', default: '0' },
     ice: { type: 'string', default: '[]' },
     origin: { type: 'string', multiple: true, default: [] },
+    stats: { type: 'boolean', default: false },
   },
 })
 
@@ -31,6 +37,25 @@ new PeerSoxServer(redis.createClient(), {
   allowOrigins: flags.origin,
   config: () => ({ iceServers: JSON.parse(flags.ice) }),
 })
+
+if (flags.stats) {
+  let upgraded = 0
+  server.on('upgrade', (_, socket) => {
+    upgraded++
+    socket.once('close', () => upgraded--)
+  })
+  const lines = createInterface({ input: process.stdin })
+  lines.on('line', (line) => {
+    if (line === 'clean') {
+      globalThis.gc?.()
+    }
+    const { user, system } = process.cpuUsage()
+    const { heapUsed, external, rss } = process.memoryUsage()
+    const stats = { CPU: (user + system) * 1000, Conns: upgraded, Heap: heapUsed + external, RSS: rss }
+    process.stdout.write(JSON.stringify(stats) + '\n')
+  })
+  lines.on('close', () => process.exit(0))
+}
 
 process.once('SIGTERM', () => process.exit(0))
 server.listen(Number(flags.port), '127.0.0.1', () => {

@@ -12,6 +12,9 @@ type Limits struct {
 	Window  time.Duration // how long a code lives
 }
 
+// MaxGuessers is how many addresses are kept. Only without a Total, or with a large one, can there be so many.
+const MaxGuessers = 1 << 16
+
 // A Guesser is what is kept of one address.
 type Guesser struct {
 	Wrong int       // attempts that count
@@ -54,6 +57,9 @@ func (g *Guesses) Attempt(addr string, now time.Time) (wait time.Duration) {
 	}
 	if g.Limits.Total > 0 && len(g.recent) >= g.Limits.Total { // PSX-41
 		return g.recent[0].Add(g.Limits.Window).Sub(now)
+	}
+	if a == nil && len(g.byAddr) >= MaxGuessers {
+		return g.Limits.Window
 	}
 	if a == nil {
 		a = new(Guesser)

@@ -66,7 +66,7 @@ type Config struct {
 
 	// MaxMessage is the largest message that Read returns, in bytes; by default 64 KiB, at most 256 MiB. It is announced
 	// to the peer, and a larger message ends the connection. The receive window, which bounds what is held of messages
-	// that have come and are not read, is four times this and at least 256 KiB. It does not count the 150 bytes or so that
+	// that have come and are not read, is 64 KiB more than this and at least 256 KiB. It does not count the 150 bytes or so that
 	// it takes to hold a message, so a peer that sends very small ones while no one reads can make this end hold many
 	// times the window. It does not bound what Send sends: see MaxSend.
 	MaxMessage int
@@ -114,7 +114,7 @@ func (c Config) withDefaults() Config {
 }
 
 // window returns the receive window in bytes. A message larger than it would stall the connection for ever.
-func (c Config) window() int { return max(minWindow, 4*c.MaxMessage) }
+func (c Config) window() int { return max(minWindow, c.MaxMessage+minWindow/4) }
 
 // Check returns an error that says which of the ICEServers cannot be used, and why, or that RelayOnly leaves none; nil if
 // all can.

@@ -47,7 +47,7 @@ func TestConfiguration(t *testing.T) {
 
 // However large messages may be, the receive window is larger, and a number that pion takes.
 func TestWindow(t *testing.T) {
-	for size, want := range map[int]int{0: minWindow, 1: minWindow, minWindow: 4 * minWindow, math.MaxInt: 1 << 30} {
+	for size, want := range map[int]int{0: minWindow, 1: minWindow, minWindow: minWindow + 64<<10, math.MaxInt: maxMessage + 64<<10} {
 		if got := (Config{MaxMessage: size}).withDefaults().window(); got != want {
 			t.Errorf("for messages of %d bytes the window is %d, want %d", size, got, want)
 		}

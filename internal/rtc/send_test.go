@@ -83,7 +83,7 @@ func TestBuffered(t *testing.T) {
 
 // A peer that takes larger messages holds more of them before it reads.
 func TestLargeWindow(t *testing.T) {
-	a, b := pair(t, Config{}, Config{MaxMessage: minWindow})
+	a, b := pair(t, Config{}, Config{MaxMessage: 3 * minWindow})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if a.MaxSend() != maxSend {

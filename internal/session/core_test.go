@@ -236,6 +236,35 @@ func TestOffer(t *testing.T) { // PSX-65
 	tb.expect()
 }
 
+// An original whose page is busy drops an offer that comes before its timer has run: it gets it again until it answers.
+func TestOfferAgain(t *testing.T) { // PSX-65
+	tb := pair(t, Config{}, true)
+	tb.pass(OfferDelay)
+	tb.expect(Offer{1})
+	told := []string{`§{"name":"peer.signal","data":{"type":"offer","sdp":"v=0"}}`,
+		`§{"name":"peer.signal","data":{"candidate":{"candidate":"c","sdpMLineIndex":0,"sdpMid":""}}}`}
+	tb.step(Local{1, Signal{Type: SignalOffer, SDP: "v=0"}})
+	tb.step(Local{1, Signal{Type: SignalCandidate, Candidate: "c"}})
+	tb.sends(Relay, told...)
+	for range 3 {
+		tb.pass(OfferAgain - 1)
+		tb.sends(Relay)
+		tb.pass(1)
+		tb.sends(Relay, told...)
+	}
+	tb.signal(Signal{Type: SignalAnswer, SDP: "v=1"})
+	tb.expect(Remote{1, Signal{Type: SignalAnswer, SDP: "v=1"}})
+	tb.pass(OfferAgain)
+	tb.sends(Relay)
+
+	tb = greet(t, Config{}, true) // one of ours has heard it, and would take it for another one
+	tb.expect(Offer{1})
+	tb.step(Local{1, Signal{Type: SignalOffer, SDP: "v=0"}})
+	tb.sends(Relay, told[0])
+	tb.pass(OfferAgain)
+	tb.sends(Relay)
+}
+
 func TestSignals(t *testing.T) { // PSX-66
 	tb := pair(t, Config{}, true)
 	tb.pass(OfferDelay)

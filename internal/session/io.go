@@ -229,6 +229,8 @@ const (
 	// OfferDelay is how long after peer.connected an original may be offered a data channel (PSX-65): it drops what
 	// comes in its first second, which timers may stretch a little.
 	OfferDelay = 1250 * time.Millisecond
+	// OfferAgain is how long after an offer to an original it is sent again if no answer has come (PSX-65).
+	OfferAgain = 2 * time.Second
 	// HelloTimeout is how long after peer.connected a peer that has said nothing counts as an original (PSX-70).
 	HelloTimeout = 3 * time.Second
 	// Grace is how long what an original has acknowledged on its data channel is kept all the same (PSX-68): a browser

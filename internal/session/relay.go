@@ -174,6 +174,9 @@ func (c *Core) tick() {
 		c.offerAt = 0
 		c.offer()
 	}
+	if c.againAt != 0 && c.now >= c.againAt {
+		c.offerAgain()
+	}
 	if c.trimAt != 0 && c.now >= c.trimAt {
 		c.trimAt = 0
 		c.out(Ready{Channel}) // what is pulled comes with what is acknowledged
@@ -206,6 +209,7 @@ func (c *Core) Next() time.Duration {
 		at(c.pairedAt + HelloTimeout)
 	}
 	at(c.offerAt)
+	at(c.againAt)
 	at(c.ackAt)
 	at(c.trimAt)
 	return next

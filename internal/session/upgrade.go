@@ -11,6 +11,8 @@ type upgrader struct {
 	label    string
 	why      error    // why the data channel is being aborted
 	early    []Signal // an offer that came before a data channel was wanted, and its candidates
+	offered  []Signal // what an original was told of the attempt and has not answered
+	againAt  time.Duration
 	upgrades []uint64 // tokens
 }
 
@@ -36,6 +38,7 @@ func (c *Core) attempt() {
 	c.had = true
 	c.why = nil
 	c.label = ""
+	c.offered, c.againAt = nil, 0
 	c.attempts++
 	c.ways[Channel] = connection{state: making, attempt: c.attempts}
 }
@@ -104,6 +107,9 @@ func (c *Core) signal(s Signal) {
 	case s.Type == SignalOffer:
 		c.answer(s)
 	case p.state != absent:
+		if s.Type == SignalAnswer {
+			c.offered, c.againAt = nil, 0
+		}
 		c.out(Remote{p.attempt, s})
 	case len(c.early) > 0 && len(c.early) < MaxEarlySignals:
 		c.early = append(c.early, s)
@@ -128,7 +134,25 @@ func (c *Core) answer(s Signal) {
 func (c *Core) local(in Local) {
 	if p := c.ways[Channel]; p.attempt == in.Attempt && p.state != absent && in.Signal.Type != "" {
 		c.post(Relay, in.Signal.message())
+		if c.initiator && (in.Signal.Type == SignalOffer || len(c.offered) > 0 && len(c.offered) < MaxEarlySignals) {
+			c.offered = append(c.offered, in.Signal)
+		}
+		if in.Signal.Type == SignalOffer && c.initiator {
+			c.againAt = c.now + OfferAgain
+		}
 	}
+}
+
+// offerAgain says again what an original does not answer: one that is slow has dropped it (PSX-65).
+func (c *Core) offerAgain() {
+	c.againAt = 0
+	if c.kind == ours || c.ways[Channel].state != making || c.closing {
+		return
+	}
+	for _, s := range c.offered {
+		c.post(Relay, s.message())
+	}
+	c.againAt = c.now + OfferAgain
 }
 
 // opened takes an open data channel (PSX-67).

@@ -107,8 +107,44 @@ func Store(t *testing.T, s peersox.Store) {
 	})
 }
 
-// Guesses tests a counter of guesses that no other test uses.
-func Guesses(t *testing.T, g peersox.GuessCounter) {
+// Makes tests counters that count together what is made for addresses, and that no other test uses.
+func Makes(t *testing.T, counters ...peersox.Counter) {
+	ctx := context.Background()
+	made := func(kind, addr string, window time.Duration) int {
+		var n atomic.Int32
+		var wg sync.WaitGroup
+		for i := range 30 {
+			wg.Go(func() {
+				wait, err := counters[i%len(counters)].Make(ctx, kind, addr, 7, window)
+				if err != nil || wait < 0 || wait > window {
+					t.Errorf("%s for %s: wait %v, %v", kind, addr, wait, err)
+				}
+				if wait == 0 {
+					n.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		return int(n.Load())
+	}
+	for _, what := range [][2]string{{"codes", "one"}, {"codes", "two"}, {"tokens", "one"}} { // PSX-44
+		if n := made(what[0], what[1], life); n != 7 {
+			t.Errorf("%d %s are made for %s, want 7", n, what[0], what[1])
+		}
+	}
+	if n := made("codes", "one", life); n != 0 {
+		t.Errorf("%d more codes are made", n)
+	}
+	made("short", "one", short)
+	eventually(t, "the window is over", func() bool {
+		wait, err := counters[0].Make(ctx, "short", "one", 7, short)
+		return wait == 0 && err == nil
+	})
+}
+
+// Guesses tests counters of guesses that count together, and that no other test uses.
+func Guesses(t *testing.T, counters ...peersox.Counter) {
+	g := counters[0]
 	ctx := context.Background()
 	limits := peersox.GuessLimits{Free: 3, Wait: time.Minute, MaxWait: 3 * time.Minute, Forget: time.Hour, Total: 10}
 	attempt := func(addr string) peersox.Attempt {
@@ -141,7 +177,7 @@ func Guesses(t *testing.T, g peersox.GuessCounter) {
 	var wg sync.WaitGroup
 	for i := range 30 {
 		wg.Go(func() {
-			a, err := g.Attempt(ctx, fmt.Sprint("address ", i), limits, life)
+			a, err := counters[i%len(counters)].Attempt(ctx, fmt.Sprint("address ", i), limits, life)
 			if a.Wait == 0 && err == nil {
 				allowed.Add(1)
 			} else if err != nil || a.Wait > life {

@@ -40,6 +40,7 @@ type Conn struct {
 	rerr   error // final, once set
 	inRead bool  // it is Read that holds it, not Close
 	head   [maxHeader]byte
+	mask   unmasker // of the frame that is being read; on a server
 
 	wlock lock      // held while a frame is written; the fields below belong to its holder
 	werr  error     // why nothing can be written any more; ErrClosed once a close frame has gone out

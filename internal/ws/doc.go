@@ -11,6 +11,7 @@
 //     from the header's bytes and, on a server, the bit is seen before the library clears it (frame.go);
 //   - it answers pings, and frames that break the masking rule, under whatever write deadline was left behind: it is
 //     never asked to handle a control frame (read.go, write.go);
+//   - it unmasks byte by byte: on a server payloads are read past it (frame.go);
 //   - it turns the peer's close frame into io.EOF and cannot send a reason: both are done here (close.go);
 //   - it writes each frame by itself and waits until the network has taken it: frames that are posted are made here, as
 //     bytes, of which many go out at once and those that the network does not take can be kept (queue.go);

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"bufio"
 	"encoding/binary"
 	"io"
 )
@@ -96,7 +97,41 @@ func (c *Conn) frame() (header, io.Reader, error) {
 	if err != nil {
 		return header{}, nil, err
 	}
-	return parseHeader(c.head[:n]), fr, nil
+	h := parseHeader(c.head[:n])
+	if c.br != nil && h.masked {
+		c.mask = unmasker{r: c.br, key: [4]byte(c.head[n-4 : n])}
+		return h, &c.mask, nil
+	}
+	return h, fr, nil
+}
+
+// An unmasker reads the payload of a frame of a client, and does not know its end. The library's own reader goes byte by
+// byte, which costs more than all else that is done for a message of some kilobytes.
+type unmasker struct {
+	r   *bufio.Reader
+	key [4]byte // for the next four bytes
+}
+
+func (u *unmasker) Read(p []byte) (int, error) {
+	n, err := u.r.Read(p)
+	mask(p[:n], u.key)
+	key := u.key
+	for i := range u.key {
+		u.key[i] = key[(i+n)%4]
+	}
+	return n, err
+}
+
+// mask masks, or unmasks, what begins where the key begins (RFC 6455 section 5.3).
+func mask(p []byte, key [4]byte) {
+	once := uint64(binary.LittleEndian.Uint32(key[:]))
+	word := once | once<<32
+	for ; len(p) >= 8; p = p[8:] {
+		binary.LittleEndian.PutUint64(p, binary.LittleEndian.Uint64(p)^word)
+	}
+	for i := range p {
+		p[i] ^= key[i%4]
+	}
 }
 
 // peekLength refuses a 64-bit length whose top bit is set. The library clears that bit, even in the header it shows;

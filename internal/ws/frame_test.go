@@ -1,8 +1,11 @@
 package ws
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 )
@@ -137,6 +140,34 @@ func TestParseHeader(t *testing.T) {
 			if got != want {
 				t.Errorf("%d bytes: %+v, want %+v", n, got, want)
 			}
+		}
+	}
+}
+
+// An unmasker gives the same whatever pieces it is read in.
+func TestUnmasker(t *testing.T) {
+	key := [4]byte{0x12, 0x34, 0x56, 0xf8}
+	plain := make([]byte, 100)
+	masked := make([]byte, len(plain))
+	for i := range plain {
+		plain[i] = byte(7 * i)
+		masked[i] = plain[i] ^ key[i%4]
+	}
+	for size := 1; size <= len(plain); size++ {
+		u := &unmasker{r: bufio.NewReaderSize(bytes.NewReader(masked), 16), key: key}
+		var got []byte
+		for piece := make([]byte, size); ; {
+			n, err := u.Read(piece)
+			got = append(got, piece[:n]...)
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(got, plain) {
+			t.Fatalf("in pieces of %d bytes: %x, want %x", size, got, plain)
 		}
 	}
 }

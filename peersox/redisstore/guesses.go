@@ -46,11 +46,24 @@ if redis.call('HGET', KEYS[1], 'last') == ARGV[1] then redis.call('HSET', KEYS[1
 return 0`)
 )
 
+// KEYS the address and kind; ARGV the limit, the window in ms. It returns how long to wait in ms.
+var making = redis.NewScript(`
+local n = tonumber(redis.call('GET', KEYS[1]) or 0)
+if n >= tonumber(ARGV[1]) then return math.max(redis.call('PTTL', KEYS[1]), 1) end
+if n == 0 then redis.call('SET', KEYS[1], 1, 'PX', ARGV[2]) else redis.call('INCR', KEYS[1]) end
+return 0`)
+
+// Make implements [peersox.Counter].
+func (s *Store) Make(ctx context.Context, kind, addr string, limit int, window time.Duration) (time.Duration, error) {
+	wait, err := making.Run(ctx, s.client, []string{s.key("made", kind+":"+addr)}, limit, window.Milliseconds()).Int64()
+	return time.Duration(wait) * time.Millisecond, err
+}
+
 func (s *Store) guessKeys(addr string) []string {
 	return []string{s.key("guesses", addr), s.prefix + "guesses"}
 }
 
-// Attempt implements [peersox.GuessCounter].
+// Attempt implements [peersox.Counter].
 func (s *Store) Attempt(ctx context.Context, addr string, l peersox.GuessLimits, window time.Duration) (peersox.Attempt, error) {
 	got, err := attempt.Run(ctx, s.client, s.guessKeys(addr), l.Free, l.Wait.Microseconds(), l.MaxWait.Microseconds(),
 		l.Forget.Microseconds(), l.Total, window.Microseconds()).Int64Slice()
@@ -60,7 +73,7 @@ func (s *Store) Attempt(ctx context.Context, addr string, l peersox.GuessLimits,
 	return peersox.Attempt{Wait: time.Duration(got[0]) * time.Microsecond, At: time.UnixMicro(got[1])}, nil
 }
 
-// Right implements [peersox.GuessCounter].
+// Right implements [peersox.Counter].
 func (s *Store) Right(ctx context.Context, addr string, a peersox.Attempt) error {
 	return right.Run(ctx, s.client, s.guessKeys(addr), a.At.UnixMicro()).Err()
 }

@@ -18,16 +18,16 @@ import (
 // DefaultPrefix begins all keys and channels, unless told otherwise.
 const DefaultPrefix = "peersox:"
 
-// A Store is a [peersox.Store], a [peersox.GuessCounter] and a [peersox.Relay] in Redis.
+// A Store is a [peersox.Store], a [peersox.Counter] and a [peersox.Relay] in Redis.
 type Store struct {
 	client *redis.Client
 	prefix string
 }
 
 var (
-	_ peersox.Store        = (*Store)(nil)
-	_ peersox.GuessCounter = (*Store)(nil)
-	_ peersox.Relay        = (*Store)(nil)
+	_ peersox.Store   = (*Store)(nil)
+	_ peersox.Counter = (*Store)(nil)
+	_ peersox.Relay   = (*Store)(nil)
 )
 
 // Open connects to a URL such as redis://user:password@host:port/db, rediss:// for TLS or unix://path. All keys begin
