@@ -26,6 +26,7 @@ setup:
 
 vectors: setup
 	node testdata/vectors/generate.mjs --check
+	node testdata/vectors/sealed/generate.mjs --check
 
 fuzz:
 	./internal/fuzz.sh $(FUZZTIME)

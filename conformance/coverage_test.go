@@ -34,10 +34,48 @@ var untestable = map[string]string{
 	"PSX-42": "the addresses of clients behind a proxy are the operator's to set up",
 	"PSX-43": "a case would lock all others out for minutes, as they come from the same address",
 	"PSX-44": "a case would lock all others out for minutes, as they come from the same address",
+	"SEC-30": "what a certificate must be is seen only by who makes others; the originals' transports are encrypted as they are",
+	"SEC-32": "a warning to a user, and a SHOULD",
 	"SIG-40": "the suite cannot have a server shut down that it did not start",
 	"SIG-43": "the limits are the operator's, and to reach them would shut others out",
 	"SIG-44": "a MAY: a server with any limit, or none, is right",
 	"SIG-45": "a MAY: a server with any time, or none, is right",
+}
+
+// pending are the requirements that a case can judge and none does yet, and what it takes.
+var pending = map[string]string{
+	"SEC-1":  "a sealed group's handshake in the suite",
+	"SEC-2":  "a sealed group's handshake in the suite",
+	"SEC-3":  "a sealed group's handshake in the suite",
+	"SEC-4":  "a sealed group's handshake in the suite",
+	"SEC-5":  "a sealed group's handshake in the suite",
+	"SEC-6":  "a sealed group's handshake in the suite",
+	"SEC-7":  "a sealed group's handshake in the suite",
+	"SEC-8":  "a sealed group's handshake in the suite",
+	"SEC-9":  "a sealed group's handshake in the suite",
+	"SEC-10": "a sealed group's handshake in the suite",
+	"SEC-11": "a sealed group's handshake in the suite",
+	"SEC-12": "a sealed group's handshake in the suite",
+	"SEC-13": "a sealed group's handshake in the suite",
+	"SEC-14": "a sealed group's handshake in the suite",
+	"SEC-15": "a sealed group's handshake in the suite",
+	"SEC-16": "a sealed group's handshake in the suite",
+	"SEC-17": "a sealed group's handshake in the suite",
+	"SEC-18": "a sealed group's handshake in the suite",
+	"SEC-19": "a sealed group's handshake in the suite",
+	"SEC-20": "a sealed group's handshake in the suite",
+	"SEC-21": "a sealed group's handshake in the suite",
+	"SEC-22": "a sealed group's handshake in the suite",
+	"SEC-23": "a sealed group's handshake in the suite",
+	"SEC-24": "a sealed group's handshake in the suite",
+	"SEC-25": "a sealed group's handshake in the suite",
+	"SEC-26": "a sealed group's handshake in the suite",
+	"SEC-27": "a sealed group's handshake in the suite",
+	"SEC-28": "a sealed group's handshake in the suite",
+	"SEC-29": "a sealed group's handshake in the suite",
+	"SEC-34": "a sealed group's handshake in the suite",
+	"SEC-35": "a sealed group's handshake in the suite",
+	"SEC-36": "a sealed group's handshake in the suite",
 }
 
 // requirements returns the ids of SPEC.md in its order.
@@ -75,16 +113,23 @@ func checkers() map[string][]string {
 func TestEveryRequirementHasACase(t *testing.T) {
 	byID, all := checkers(), requirements(t)
 	for _, id := range all {
-		switch reason, none := untestable[id]; {
+		reason, none := untestable[id]
+		if later, ok := pending[id]; ok {
+			if none {
+				t.Errorf("%s is said to be untestable and to be pending", id)
+			}
+			reason, none = later, true
+		}
+		switch {
 		case len(byID[id]) == 0 && !none:
 			t.Errorf("%s has no case, and no reason why it has none", id)
 		case len(byID[id]) > 0 && none:
-			t.Errorf("%s is said to be untestable, but has the cases %v", id, byID[id])
+			t.Errorf("%s is said to have no case, but has %v", id, byID[id])
 		case none && reason == "":
-			t.Errorf("%s is said to be untestable, but not why", id)
+			t.Errorf("%s is said to have no case, but not why", id)
 		}
 	}
-	for _, id := range slices.Concat(slices.Collect(maps.Keys(byID)), slices.Collect(maps.Keys(untestable))) {
+	for _, id := range slices.Concat(slices.Collect(maps.Keys(byID)), slices.Collect(maps.Keys(untestable)), slices.Collect(maps.Keys(pending))) {
 		if !slices.Contains(all, id) {
 			t.Errorf("%s has a case, or is said to be untestable, but SPEC.md does not have it", id)
 		}
@@ -137,6 +182,9 @@ func coveragePage(t *testing.T) string {
 		text := strings.Join(byID[id], ", ")
 		if reason, none := untestable[id]; none {
 			text = "untestable: " + reason
+		}
+		if takes, later := pending[id]; later {
+			text = "no case yet: it takes " + takes
 		}
 		fmt.Fprintf(&b, "| %s | %s |\n", id, cell(text))
 	}

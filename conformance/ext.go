@@ -185,7 +185,11 @@ var ext = []*Case{
 			}
 			got, waiting := 0, 0
 			for got < len(data) {
-				e, err := m.in.take(time.Now().Add(2*quiet), func(r received) bool { return r.env.service == serviceUser })
+				until := time.Now().Add(2 * quiet)
+				if waiting == 0 {
+					until = deadline() // there must be more
+				}
+				e, err := m.in.take(until, func(r received) bool { return r.env.service == serviceUser })
 				if err != nil { // nothing more comes until it is acknowledged
 					s.expect(waiting > 0, "after an acknowledgement", "more parts", err)
 					k.ack(k.number)

@@ -52,8 +52,8 @@ type Bot struct {
 	closed bool
 }
 
-// NewBot returns a bot that is in no group. It fails with ErrListen, ErrNoSignaling or ErrICEServer if the configuration
-// cannot be used.
+// NewBot returns a bot that is in no group. It fails with ErrListen, ErrNoSignaling, ErrPlaintext or ErrICEServer if the
+// configuration cannot be used.
 func NewBot(cfg BotConfig) (*Bot, error) {
 	if err := checkListenURL(cfg.URL); err != nil {
 		return nil, err

@@ -37,8 +37,13 @@ type Config struct {
 	SignalingURL string
 
 	// TLS is used for wss URLs, of signaling and of members; by default the system's roots verify these. Members are
-	// shown none of its certificates.
+	// shown none of its certificates. (SEC-30)
 	TLS *tls.Config
+
+	// AllowPlaintext lets ws URLs of other machines be dialled: of the signaling server, and of members. Who is on the way
+	// can then be in the middle of all that the group says. By default only this machine is dialled without TLS, that is
+	// localhost, 127.0.0.0/8 and ::1. (SEC-31)
+	AllowPlaintext bool
 
 	// ICEServers help to connect members that are not in one network. By default there are none, and only
 	// addresses of this machine are tried. No other server is ever asked (BLD-26). One that does not do what it is there
@@ -62,7 +67,8 @@ type Config struct {
 	// proxy. By default it is made from the address; one for all interfaces, such as ":8000", needs it.
 	ListenURL string
 
-	// ListenTLS makes WebSockets to Listen use TLS; it must have a certificate.
+	// ListenTLS makes WebSockets to Listen use TLS; it must have a certificate. Without it, and when Listen is no address of
+	// this machine alone, Logger gets a warning (SEC-32).
 	ListenTLS *tls.Config
 
 	// NoRejoin has the group left when both the mesh and signaling are lost, and has lost signaling not connected to

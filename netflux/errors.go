@@ -17,6 +17,10 @@ var (
 	ErrInGroup     = errors.New("netflux: already in a group: call Leave first")
 )
 
+// ErrPlaintext says that a URL of scheme ws is not one of this machine and Config.AllowPlaintext is not set; see
+// [Group.Join], [Group.Invite] and [NewBot]. (SEC-31)
+var ErrPlaintext = errors.New("netflux: not encrypted: use wss, or set Config.AllowPlaintext")
+
 // Errors of [Group.Send] and its like.
 var (
 	ErrNotInGroup  = mesh.ErrNotInGroup // Join was not called, or Leave was

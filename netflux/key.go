@@ -72,5 +72,8 @@ func (c Config) signalingURL(escaped string) (string, error) {
 	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return "", fmt.Errorf("%w, not %q", ErrNoSignaling, c.SignalingURL)
 	}
+	if err := c.checkPlaintext(u); err != nil {
+		return "", err
+	}
 	return strings.TrimSuffix(c.SignalingURL, "/") + "/" + escaped, nil
 }

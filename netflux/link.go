@@ -322,8 +322,15 @@ func (l *webSocket) config() (ws.DialConfig, error) {
 		cfg.TLS = l.g.cfg.TLS
 		return cfg, nil
 	}
-	if u, err := url.Parse(l.url); l.g.cfg.Loopback && (err != nil || !isLoopback(u.Hostname())) {
+	u, err := url.Parse(l.url)
+	if err != nil {
+		return cfg, fmt.Errorf("%w: %.100q", ErrURL, l.url)
+	}
+	if l.g.cfg.Loopback && !isLoopback(u.Hostname()) {
 		return cfg, fmt.Errorf("%w: %.100q is not on this machine", ErrURL, l.url)
+	}
+	if err := l.g.cfg.checkPlaintext(u); err != nil { // SEC-33
+		return cfg, err
 	}
 	cfg.Config = l.g.cfg.webSocket()
 	if l.g.cfg.TLS != nil {
@@ -342,6 +349,15 @@ func (c Config) webSocket() ws.Config {
 	return ws.Config{MaxMessage: mesh.MaxFrame + 1, WriteTimeout: slow}
 }
 
+// checkPlaintext refuses a URL that leads to another machine without encryption, unless the user allows it (SEC-31).
+func (c Config) checkPlaintext(u *url.URL) error {
+	if u.Scheme == "wss" || c.AllowPlaintext || isLoopback(u.Hostname()) {
+		return nil
+	}
+	return fmt.Errorf("%w: ws://%s", ErrPlaintext, u.Host)
+}
+
+// isLoopback reports whether a host in a URL is this machine, without asking anybody (SEC-31).
 func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()

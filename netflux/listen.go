@@ -121,6 +121,8 @@ func (g *Group) listen(ctx context.Context) error {
 	}
 	if g.cfg.ListenTLS != nil {
 		l = tls.NewListener(l, g.cfg.ListenTLS)
+	} else if host, _, _ := net.SplitHostPort(l.Addr().String()); !isLoopback(host) { // SEC-32
+		g.cfg.Logger.Warn("other members reach this one without TLS, unless a proxy does it", "address", l.Addr())
 	}
 	h := &http.Server{
 		Handler:           newDoor(g.cfg, func(_ *http.Request, call mesh.Call) (*webSocket, error) { return g.accept(call) }),

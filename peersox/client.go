@@ -40,8 +40,8 @@ func (c *Client) rest() (*rest, error) {
 
 // Init asks the server how to reach a peer, and tells [ServerReady]. Connect does it when it has not been done.
 //
-// It fails, like all methods that ask the server, with ErrURL, a *[StatusError], an error of the network, or of the
-// context.
+// It fails, like all methods that ask the server, with ErrURL, ErrPlaintext, a *[StatusError], an error of the network, or of
+// the context.
 func (c *Client) Init(ctx context.Context) error {
 	r, err := c.rest()
 	if err != nil {

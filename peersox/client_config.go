@@ -42,8 +42,14 @@ type ClientConfig struct {
 	// Origin is sent as the Origin header, for servers that allow some only; by default it is the server's own.
 	Origin string
 
-	// TLS is used for https and wss; by default the system's roots verify the server.
+	// TLS is used for https and wss; by default the system's roots verify the server, and it is shown no certificate.
+	// (SEC-30)
 	TLS *tls.Config
+
+	// AllowPlaintext lets URL and SocketURL be http and ws URLs of other machines. Who is on the way can then take the
+	// code, and be in the middle of all that the two clients say. By default only this machine is reached without TLS, that
+	// is localhost, 127.0.0.0/8 and ::1. (SEC-31)
+	AllowPlaintext bool
 
 	// ICEServers are asked for further addresses of this end, so that a data channel can be made between networks. If it
 	// is nil, those are that the server names (PSX-65), but none if Loopback is set.
@@ -139,10 +145,16 @@ func (c ClientConfig) urls() (api, socket string, err error) {
 	}
 	socket = c.SocketURL
 	if socket == "" {
-		socket = "ws" + strings.TrimPrefix(base, "http") + "/ws"
+		socket = "ws" + strings.TrimPrefix(u.Scheme, "http") + base[len(u.Scheme):] + "/ws"
 	}
-	if s, err := url.Parse(socket); err != nil || s.Scheme != "ws" && s.Scheme != "wss" || s.Host == "" {
+	s, err := url.Parse(socket)
+	if err != nil || s.Scheme != "ws" && s.Scheme != "wss" || s.Host == "" {
 		return "", "", fmt.Errorf("%w: SocketURL %q", ErrURL, socket)
+	}
+	for _, u := range []*url.URL{u, s} { // SEC-31
+		if (u.Scheme == "http" || u.Scheme == "ws") && !c.AllowPlaintext && !isLoopback(u.String()) {
+			return "", "", fmt.Errorf("%w: %s://%s", ErrPlaintext, u.Scheme, u.Host)
+		}
 	}
 	return base + "/api", socket, nil
 }
@@ -170,7 +182,7 @@ func (c ClientConfig) session(p Pairing) session.Config {
 	}
 }
 
-// isLoopback reports whether a URL's host is this machine.
+// isLoopback reports whether a URL's host is this machine, without asking anybody (SEC-31).
 func isLoopback(rawURL string) bool {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -183,6 +195,7 @@ func isLoopback(rawURL string) bool {
 // Errors of a [Client] before it is connected.
 var (
 	ErrURL       = errors.New("peersox: no server: set ClientConfig.URL to http://HOST:PORT or https://HOST:PORT")
+	ErrPlaintext = errors.New("peersox: not encrypted: use https, or set ClientConfig.AllowPlaintext") // SEC-31
 	ErrCode      = errors.New("peersox: no client waits with this code, or it was used before")
 	ErrNoPairing = errors.New("peersox: no pairing is stored that is still valid")
 	ErrConnected = errors.New("peersox: already connected: call Close first")

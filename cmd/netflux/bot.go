@@ -72,6 +72,7 @@ func newBotDriver(w io.Writer, log *slog.Logger, echo bool) *botDriver {
 type botFlags struct {
 	listen, url, signaling, cert, key string
 	echo, noInput, stay, loopback     bool
+	insecure                          bool
 	maxGroups                         int
 	servers                           ice
 }
@@ -88,6 +89,7 @@ func (b *botFlags) parse(e *env, args []string) error {
 	f.BoolVar(&b.stay, "stay", false, "stay in a group when all others have left; needs -signaling")
 	f.IntVar(&b.maxGroups, "max-groups", netflux.DefaultMaxGroups, "refuse invitations when in `N` groups")
 	f.BoolVar(&b.loopback, "loopback", false, "use 127.0.0.1 only for data channels, and dial members on this machine only")
+	f.BoolVar(&b.insecure, "insecure", false, insecureUsage)
 	iceFlag(f, &b.servers)
 	if err := e.parse(args, botHelp); err != nil {
 		return err
@@ -148,9 +150,14 @@ func botCommand(ctx context.Context, e *env, args []string) error {
 	}
 	defer l.Close()
 	d := newBotDriver(e.stdout, e.logger(), b.echo)
+	if a, ok := l.Addr().(*net.TCPAddr); ok && b.cert == "" && !a.IP.IsLoopback() { // SEC-32
+		d.log.Warn("members reach this bot without TLS, unless a proxy does it; -cert and -key turn it on", "address", a)
+	}
 	d.bot, err = netflux.NewBot(netflux.BotConfig{
-		URL:       b.url,
-		Group:     netflux.Config{SignalingURL: b.signaling, ICEServers: b.servers.servers(), Loopback: b.loopback, Logger: d.log},
+		URL: b.url,
+		Group: netflux.Config{
+			SignalingURL: b.signaling, ICEServers: b.servers.servers(), Loopback: b.loopback, AllowPlaintext: b.insecure, Logger: d.log,
+		},
 		OnEvent:   d.event,
 		StayAlone: b.stay,
 		MaxGroups: b.maxGroups,
@@ -158,6 +165,8 @@ func botCommand(ctx context.Context, e *env, args []string) error {
 	switch {
 	case errors.Is(err, netflux.ErrNoSignaling):
 		return wrongBot(e, "-signaling must be ws://HOST:PORT or wss://HOST:PORT, not %q", b.signaling)
+	case errors.Is(err, netflux.ErrPlaintext):
+		return wrongBot(e, "-signaling %s is not encrypted: use wss://, or say -insecure", b.signaling)
 	case errors.Is(err, netflux.ErrListen):
 		return wrongBot(e, "-url must be ws://HOST:PORT or wss://HOST:PORT, perhaps with a path, not %q", b.url)
 	case err != nil:

@@ -490,3 +490,24 @@ func TestBotStatusMeanwhile(t *testing.T) {
 		t.Errorf("%v waits", req)
 	}
 }
+
+// A bot that listens for other machines without TLS warns of that, once (SEC-32).
+func TestBotWarns(t *testing.T) {
+	cert, key, _ := certificate(t)
+	for _, c := range []struct {
+		args  []string
+		warns int
+	}{
+		{[]string{"-listen", "0.0.0.0:0", "-url", "ws://127.0.0.1:1"}, 1},
+		{[]string{"-listen", "0.0.0.0:0", "-url", "wss://127.0.0.1:1", "-cert", cert, "-key", key}, 0},
+		{[]string{"-listen", "127.0.0.1:0"}, 0},
+	} {
+		bot := start(t, append([]string{"bot"}, c.args...)...)
+		bot.ready()
+		bot.in.Close()
+		bot.wait()
+		if n := strings.Count(bot.stderr.String(), "without TLS"); n != c.warns || bot.status != 0 {
+			t.Errorf("%q: status %d, %d warnings: %s", c.args, bot.status, n, &bot.stderr)
+		}
+	}
+}

@@ -43,6 +43,9 @@ var commands = []command{
 	{"peer", "a member that is steered by JSON lines on standard input", slog.LevelWarn, peerCommand},
 }
 
+// insecureUsage is what the flag -insecure does (SEC-31).
+const insecureUsage = "dial ws:// URLs of other machines too, of the signaling server and of members, without encryption"
+
 // errUsage says that the arguments were wrong, and that the user has been told.
 var errUsage = errors.New("usage")
 

@@ -118,7 +118,10 @@ func (w *output) requests(r io.Reader, do func(request) bool) {
 // A driven peer is a group and those who steer it.
 type driven struct {
 	*output
-	log  *slog.Logger
+	log *slog.Logger
+
+	insecure bool
+
 	stop context.CancelFunc // ends the joins that were read; owned by read
 
 	invitations sync.WaitGroup
@@ -130,10 +133,11 @@ type driven struct {
 }
 
 func peerCommand(ctx context.Context, e *env, args []string) error {
+	insecure := e.flags.Bool("insecure", false, insecureUsage)
 	if err := e.parse(args, peerHelp); err != nil {
 		return err
 	}
-	d := &driven{output: newOutput(e.stdout), log: e.logger(), told: netflux.Left, changed: make(chan struct{})}
+	d := &driven{output: newOutput(e.stdout), log: e.logger(), insecure: *insecure, told: netflux.Left, changed: make(chan struct{})}
 	d.emit(object{"event": "ready"})
 
 	lines := make(chan request, maxWaiting)
@@ -261,13 +265,14 @@ func (d *driven) join(req request) error {
 		d.await(netflux.Left)
 	}
 	cfg := netflux.Config{
-		SignalingURL: req.Signaling,
-		ICEServers:   req.ICE.servers(),
-		RelayOnly:    req.RelayOnly,
-		Loopback:     req.Loopback,
-		NoRejoin:     req.AutoRejoin != nil && !*req.AutoRejoin,
-		OnEvent:      d.event,
-		Logger:       d.log,
+		SignalingURL:   req.Signaling,
+		AllowPlaintext: d.insecure,
+		ICEServers:     req.ICE.servers(),
+		RelayOnly:      req.RelayOnly,
+		Loopback:       req.Loopback,
+		NoRejoin:       req.AutoRejoin != nil && !*req.AutoRejoin,
+		OnEvent:        d.event,
+		Logger:         d.log,
 	}
 	key := netflux.NewKey()
 	if req.Key != nil {

@@ -59,7 +59,8 @@ type object map[string]any
 
 // A driven peer is a client and those who steer it.
 type driven struct {
-	log *slog.Logger
+	log      *slog.Logger
+	insecure bool
 
 	out sync.Mutex
 	w   *json.Encoder
@@ -73,10 +74,11 @@ type driven struct {
 }
 
 func peerCommand(ctx context.Context, e *env, args []string) error {
+	insecure := e.flags.Bool("insecure", false, insecureUsage)
 	if err := e.parse(args, peerHelp); err != nil {
 		return err
 	}
-	d := &driven{log: e.logger(), w: json.NewEncoder(e.stdout), told: make(map[string]int), change: make(chan struct{})}
+	d := &driven{log: e.logger(), insecure: *insecure, w: json.NewEncoder(e.stdout), told: make(map[string]int), change: make(chan struct{})}
 	d.w.SetEscapeHTML(false)
 	d.renew(ctx)
 	d.emit(object{"event": "ready"})
@@ -241,7 +243,7 @@ func (d *driven) init(ctx context.Context, req request) error {
 		}
 	}
 	c := peersox.NewClient(peersox.ClientConfig{
-		URL: req.URL, SocketURL: req.Socket, Loopback: req.Loopback, Logger: d.log, OnEvent: d.event,
+		URL: req.URL, SocketURL: req.Socket, AllowPlaintext: d.insecure, Loopback: req.Loopback, Logger: d.log, OnEvent: d.event,
 		NoUpgrade:   req.AutoUpgrade != nil && !*req.AutoUpgrade,
 		PeerTimeout: time.Duration(req.PeerTimeout * float64(time.Second)),
 		Pairings:    peersox.PairingFile(req.Store),

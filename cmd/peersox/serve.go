@@ -78,6 +78,8 @@ func serve(ctx context.Context, o *serveOptions, stdout io.Writer) error {
 	fmt.Fprintf(stdout, "listening on %s://%s\n", scheme, l.Addr())
 	if tlsConfig != nil {
 		l = tls.NewListener(l, tlsConfig)
+	} else if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() { // SEC-32
+		o.config.Logger.Warn("clients reach this server without TLS, unless a proxy does it; -cert and -key turn it on", "address", a)
 	}
 	return serveOn(ctx, l, o)
 }

@@ -275,6 +275,20 @@ func TestServeSIGTERM(t *testing.T) {
 	}
 }
 
+// A server that listens for other machines without TLS warns of that, once (SEC-32).
+func TestServeWarns(t *testing.T) {
+	for host, warns := range map[string]int{"0.0.0.0": 1, "127.0.0.1": 0} {
+		s := startServe(t, "-host", host)
+		s.cmd.Process.Signal(syscall.SIGTERM)
+		if err := s.cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+		if n := strings.Count(s.log.String(), "without TLS"); n != warns {
+			t.Errorf("%s: %d warnings\n%s", host, n, s.log)
+		}
+	}
+}
+
 // Redis that ends closes the clients, who may come again when it is back.
 func TestRedisEnds(t *testing.T) {
 	url, stop := redistest.Start(t)

@@ -51,10 +51,10 @@ type transfer struct {
 	show   *progress
 }
 
-func newTransfer(ctx context.Context, e *env, server string, loopback bool) *transfer {
+func newTransfer(ctx context.Context, e *env, to *connection) *transfer {
 	t := &transfer{events: make(chan peersox.Event), answer: answerTime, show: newProgress(e.stderr)}
 	t.client = peersox.NewClient(peersox.ClientConfig{
-		URL: server, Loopback: loopback, Logger: e.logger(),
+		URL: to.server, Loopback: to.loopback, AllowPlaintext: to.insecure, Logger: e.logger(),
 		OnEvent: func(ev peersox.Event) {
 			select {
 			case t.events <- ev:
@@ -65,11 +65,42 @@ func newTransfer(ctx context.Context, e *env, server string, loopback bool) *tra
 	return t
 }
 
-// connectionFlags defines the flags that both ends have.
-func connectionFlags(e *env) (server *string, loopback *bool) {
-	return e.flags.String("server", defaultServer, "the `URL` of the server, the same at both ends"),
-		e.flags.Bool("loopback", false, "use 127.0.0.1 only, for two ends on one machine")
+// A connection is what both ends are told of how to reach each other.
+type connection struct {
+	server             string
+	loopback, insecure bool
 }
+
+// connectionFlags defines the flags that both ends have.
+func connectionFlags(e *env) *connection {
+	c := new(connection)
+	e.flags.StringVar(&c.server, "server", defaultServer, "the `URL` of the server, the same at both ends")
+	e.flags.BoolVar(&c.loopback, "loopback", false, "use 127.0.0.1 only, for two ends on one machine")
+	e.flags.BoolVar(&c.insecure, "insecure", false, insecureUsage)
+	return c
+}
+
+// flags returns what the other end is to be told.
+func (c *connection) flags() (s string) {
+	if c.server != defaultServer {
+		s = " -server " + c.server
+	}
+	if c.insecure {
+		s += " -insecure"
+	}
+	return s
+}
+
+// explain says which flag a refused server needs.
+func (c *connection) explain(err error) error {
+	if errors.Is(err, peersox.ErrPlaintext) {
+		return fmt.Errorf("-server %s is not encrypted: use https://, or say -insecure", c.server)
+	}
+	return err
+}
+
+// insecureUsage is what the flag -insecure does (SEC-31).
+const insecureUsage = "reach a server on another machine by an http:// URL too, without encryption"
 
 const sendHelp = `Usage: peersox send [flags] FILE
 
@@ -79,7 +110,7 @@ bytes go from one to the other directly, and encrypted.
 `
 
 func sendCommand(ctx context.Context, e *env, args []string) error {
-	server, loopback := connectionFlags(e)
+	to := connectionFlags(e)
 	path, err := e.parseOne(args, "FILE", sendHelp)
 	if err != nil {
 		return err
@@ -98,25 +129,18 @@ func sendCommand(ctx context.Context, e *env, args []string) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := newTransfer(ctx, e, *server, *loopback)
+	t := newTransfer(ctx, e, to)
 	defer t.close()
 	p, err := t.client.InitPairing(ctx)
 	if err != nil {
-		return err
+		return to.explain(err)
 	}
-	fmt.Fprintf(e.stdout, "The code is %s. On the other machine:\n\n  peersox receive%s %s\n\n", p.Code, serverFlag(*server), p.Code)
+	fmt.Fprintf(e.stdout, "The code is %s. On the other machine:\n\n  peersox receive%s %s\n\n", p.Code, to.flags(), p.Code)
 	if err := t.send(ctx, file, info.Name(), info.Size()); err != nil {
 		return t.explain(ctx, err)
 	}
 	fmt.Fprintf(e.stdout, "%s has arrived.\n", printable(info.Name()))
 	return nil
-}
-
-func serverFlag(server string) string {
-	if server == defaultServer {
-		return ""
-	}
-	return " -server " + server
 }
 
 // send is the sender's part.
@@ -188,7 +212,7 @@ number. It appears when all of it is there and its SHA-256 is right.
 `
 
 func receiveCommand(ctx context.Context, e *env, args []string) error {
-	server, loopback := connectionFlags(e)
+	to := connectionFlags(e)
 	dir := e.flags.String("dir", ".", "the `FOLDER` in which to put the file")
 	code, err := e.parseOne(args, "CODE", receiveHelp)
 	if err != nil {
@@ -201,10 +225,10 @@ func receiveCommand(ctx context.Context, e *env, args []string) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := newTransfer(ctx, e, *server, *loopback)
+	t := newTransfer(ctx, e, to)
 	defer t.close()
 	if _, err := t.client.Pair(ctx, code); err != nil {
-		return err
+		return to.explain(err)
 	}
 	path, err := t.receive(ctx, *dir)
 	if err != nil {

@@ -172,6 +172,13 @@ func TestSendFails(t *testing.T) {
 			t.Errorf("send %q: status %d: %s", args, r.status, &r.stderr)
 		}
 	}
+	for _, args := range [][]string{{"send", "-server", "http://203.0.113.7:3000", path}, {"receive", "-server", "http://203.0.113.7:3000", "000000"}} { // SEC-31
+		r := start(t, args...)
+		r.wait()
+		if r.status != 1 || !strings.Contains(r.stderr.String(), "is not encrypted: use https://, or say -insecure") {
+			t.Errorf("%q: status %d: %s", args, r.status, &r.stderr)
+		}
+	}
 	r := start(t, "receive", "-server", url, "-loopback", "000000")
 	r.wait()
 	if r.status != 1 || !strings.Contains(r.stderr.String(), peersox.ErrCode.Error()) {

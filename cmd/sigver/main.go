@@ -73,6 +73,8 @@ func serve(ctx context.Context, opts *options, stdout io.Writer) error {
 	fmt.Fprintf(stdout, "listening on %s://%s\n", scheme, l.Addr())
 	if tlsConfig != nil {
 		l = tls.NewListener(l, tlsConfig)
+	} else if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() { // SEC-32
+		opts.config.Logger.Warn("peers reach this server without TLS, unless a proxy does it; -cert and -key turn it on", "address", a)
 	}
 	if least := min(opts.config.MaxMessageSize, opts.config.SendQueueSize); least < sigver.DefaultMaxMessageSize {
 		// SIG-42 asks for more, but a limit is the operator's to set.

@@ -128,13 +128,19 @@ func TestServeAndDrain(t *testing.T) {
 		t.Errorf("the peer got %v, want close code 1001", err)
 	}
 	r.end()
+	if strings.Contains(r.stderr.String(), "without TLS") { // SEC-32
+		t.Errorf("on 127.0.0.1 it warns: %s", r.stderr)
+	}
 }
 
 func TestListenOnAllAddresses(t *testing.T) {
 	r := start(t, "-port", "0")
-	defer r.end()
 	if !strings.HasPrefix(r.url, "ws://0.0.0.0:") {
 		t.Errorf("by default it listens on %q", r.url)
+	}
+	r.end()
+	if n := strings.Count(r.stderr.String(), "without TLS"); n != 1 { // SEC-32
+		t.Errorf("%d warnings that there is no TLS: %s", n, r.stderr)
 	}
 }
 
