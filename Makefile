@@ -7,11 +7,15 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Fuzz targets are run one by one for FUZZTIME each by `make fuzz`.
 FUZZTIME ?= 2m
 
-.PHONY: test check setup fuzz bench vectors mutants
+.PHONY: test check setup fuzz bench vectors mutants conformance-originals
 
 test: check setup vectors
 	SCENARIOS=1000 $(GO) test -run 'TestScenarios$$' ./internal/mesh
 	MESHPAIR_TEST_ALL=1 $(GO) test -race -timeout 30m ./...
+
+# The suite on the originals, and ours and theirs together; `make test` does that too.
+conformance-originals: setup
+	MESHPAIR_TEST_ALL=1 $(GO) test -timeout 20m ./conformance
 
 check:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -2,7 +2,12 @@ package conformance
 
 import (
 	"fmt"
+	"net"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/meshpair/meshpair/conformance/driver"
 )
 
 // Cases of chapter BLD in which the peer under test joins.
@@ -222,6 +227,46 @@ var bldJoiner = []*Case{
 			w.asks()
 			_, err := w.take(deadline(), func(e envelope) bool { return e.service == serviceRTC && len(e.content) == 0 })
 			s.expect(err == nil, "for J", "an empty message of service 7431", "none")
+		}),
+	},
+	{
+		ID: "BLD-25/relay-only", Requirements: []string{"BLD-25", "BLD-12"}, Level: Must,
+		Sentence: "A joiner that is to use TURN servers alone, and gets no address from them, shows no address of its own and opens no WebSocket.",
+		run: onStage(func(s *stage) {
+			var mu sync.Mutex
+			var shown []string
+			s.tap = func(channel bool, b []byte) {
+				for _, w := range writtenIn(channel, b) {
+					if sdp, candidates := string(w.fields.bytes(1))+string(w.fields.bytes(2)), w.fields.sub(3); w.what == rtcMessages {
+						mu.Lock()
+						shown = append(shown, sdp+string(candidates.bytes(1)))
+						mu.Unlock()
+					}
+				}
+			}
+			l := s.listen()
+			turn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}) // it never answers
+			s.expect(err == nil, "the case", "a UDP socket", err)
+			defer turn.Close()
+			s.beginWith(driver.Command{"relayOnly": true, "ice": []any{map[string]any{
+				"urls": []string{"turn:" + turn.LocalAddr().String()}, "username": "u", "credential": "c",
+			}}})
+			s.hello()
+			s.door.answer(false)
+			h := s.bind(member(1))
+			h.agree()
+			mine := info{wss: "ws://" + l.Addr().String(), dcTried: true}
+			h.way.put(serviceBuilder, negotiation(info{}, mine)) // it is the joiner's turn, to dial or to offer
+			s.door.expectConnect("it cannot join so", within(14*time.Second))
+			l.SetDeadline(time.Now())
+			_, err = l.Accept()
+			s.expect(err != nil, "the member's URL", "no WebSocket to it", "one")
+			mu.Lock()
+			defer mu.Unlock()
+			for _, text := range shown {
+				s.expect(!strings.Contains(text, "typ host") && !strings.Contains(text, "typ srflx") && !strings.Contains(text, "127.0.0.1 "),
+					"an SDP or candidate", "no address of its own", text)
+			}
 		}),
 	},
 	{

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,7 +15,7 @@ import (
 // BotCases returns the cases that judge a bot, a member that listens for WebSockets
 // and that a driver runs: what chapters CHN and BLD ask of the end that listens.
 func BotCases() []*Case {
-	all := slices.Concat(botDoor, botLife, botBuild)
+	all := slices.Concat(botDoor, botLife, botBuild, drvBot)
 	slowFirst(all)
 	return all
 }
@@ -26,10 +27,15 @@ const startTimeout = 30 * time.Second
 // the bot is no member yet. Each case has a process of its own.
 func onBot(f func(*stage)) func(*run) {
 	return func(r *run) {
+		l := r.listen()
+		if r.target.BotURL != "" {
+			r.at = strings.TrimSuffix(r.target.BotURL, "/")
+			f(&stage{run: r, l: l, key: "k" + randomName(), group: 1<<31 | rand.Uint32()}) // it may be in those of other cases
+			return
+		}
 		if r.target.Bot == nil {
 			r.fail("the case", "a driver of a bot", "none")
 		}
-		l := r.listen()
 		p, err := driver.Start("the bot", startTimeout, r.target.Bot("-listen", "127.0.0.1:0", "-signaling", "ws://"+l.Addr().String(), "-loopback"))
 		if err != nil {
 			r.fail("the driver starts", "the event ready", err.Error())
@@ -124,6 +130,7 @@ func (s *stage) checks(until time.Time, members ...uint32) {
 
 // opensFavored accepts the bot's connection to signaling.
 func (s *stage) opensFavored(until time.Time) {
+	s.needDriver("signaling of the case's own")
 	s.door = s.accept(s.l, "signaling", until, true)
 	path, query, _ := strings.Cut(strings.TrimPrefix(s.door.target, "/"), "?")
 	key, err := url.PathUnescape(path)
@@ -133,6 +140,7 @@ func (s *stage) opensFavored(until time.Time) {
 
 // noSignaling expects that the bot has not connected to signaling so far.
 func (s *stage) noSignaling(what string) {
+	s.needDriver("signaling of the case's own")
 	s.l.SetDeadline(time.Now().Add(quiet))
 	if conn, err := s.l.Accept(); err == nil {
 		conn.Close()
@@ -163,6 +171,13 @@ func (s *stage) asksMember(by *link, id uint32) (*way, info) {
 func (s *stage) announced(who string, i info) {
 	s.expect(i.wss == s.at && i.group == s.group && !i.wsTried && !i.dcTried, who,
 		fmt.Sprintf("wss %s, wcId %d, nothing tried", s.at, s.group), fmt.Sprintf("%+v", i))
+}
+
+// needDriver ends the run where there is none, as with a bot that runs already.
+func (s *stage) needDriver(what string) {
+	if s.peer == nil {
+		panic(unsupported(what + " takes a driver of the bot: -bot COMMAND"))
+	}
 }
 
 // left expects that the group is LEFT.

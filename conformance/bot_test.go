@@ -1,17 +1,11 @@
 package conformance
 
 import (
-	"flag"
 	"os/exec"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
-
-	"github.com/meshpair/meshpair/internal/need"
 )
-
-var botCommand = flag.String("bot", "", "`command` that runs a driver of a bot to test instead of this implementation")
 
 // botUnderTest is the command of a driver of a bot of this implementation, or of that under test.
 func botUnderTest(t testing.TB) func(args ...string) *exec.Cmd {
@@ -32,20 +26,18 @@ func botUnderTest(t testing.TB) func(args ...string) *exec.Cmd {
 // TestBot runs the bot cases on this implementation, or on that of another driver.
 func TestBot(t *testing.T) {
 	t.Parallel()
-	target := Target{Bot: botUnderTest(t)}
-	for _, c := range BotCases() {
-		t.Run(c.ID, func(t *testing.T) {
-			t.Parallel()
-			if r := c.Run(target); r.Failure != nil {
-				t.Error(r)
-			}
-		})
+	var target Target
+	if strings.HasPrefix(*botCommand, "ws://") || strings.HasPrefix(*botCommand, "wss://") {
+		target.BotURL = *botCommand
+	} else {
+		target.Bot = botUnderTest(t)
 	}
+	judge(t, "bot", target)
 }
 
 // originalBot is the command of a driver of the original bot.
 func originalBot(t testing.TB) func(args ...string) *exec.Cmd {
-	dir := need.Originals(t)
+	dir := originals(t)
 	return func(args ...string) *exec.Cmd {
 		cmd := exec.Command("node", append([]string{"netflux-bot.mjs"}, args...)...)
 		cmd.Dir = dir
@@ -57,86 +49,5 @@ func originalBot(t testing.TB) func(args ...string) *exec.Cmd {
 // a deviation that SPEC.md names.
 func TestOriginalBotCases(t *testing.T) {
 	t.Parallel()
-	fails := expectations(t, "netflux-bot-4.3.1.json")
-	target := Target{Bot: originalBot(t)}
-	for _, c := range BotCases() {
-		deviation, expected := fails[c.ID]
-		delete(fails, c.ID)
-		t.Run(c.ID, func(t *testing.T) {
-			t.Parallel()
-			r := c.Run(target)
-			switch {
-			case r.Failure != nil && !expected:
-				t.Error(r)
-			case r.Failure == nil && expected:
-				t.Errorf("%s passes: take %s out of originals/netflux-bot-4.3.1.json", c.ID, deviation)
-			case expected:
-				t.Logf("fails as %s says: %v", deviation, r.Failure)
-			}
-		})
-	}
-	for id := range fails {
-		t.Errorf("there is no case %s, of which originals/netflux-bot-4.3.1.json says that it fails", id)
-	}
-}
-
-// TestBrokenBots runs cases on bots that are wrong in one respect each, to see that the cases notice: what the bot sends
-// is changed on its way in. TestBot shows that they pass when nothing is changed.
-func TestBrokenBots(t *testing.T) {
-	t.Parallel()
-	bot := botUnderTest(t)
-	// info changes both Infos of a negotiation.
-	info := func(change func(fields) fields) func(bool, []byte) []byte {
-		return inService(serviceBuilder, 1, func(_ bool, f *field) {
-			n := mustParse(f.bytes)
-			for _, number := range []int{1, 2} {
-				if i := n.find(number); i != nil {
-					i.bytes = change(mustParse(i.bytes)).encode()
-				}
-			}
-			f.bytes = n.encode()
-		})
-	}
-	for _, test := range []struct {
-		name  string
-		spoil func(bool, []byte) []byte
-		fail  []string // cases that must fail
-	}{
-		{"connect without members", inSignaling(3, func(fs fields) fields { return fs.without(2) }),
-			[]string{"STA-6/invited", "STA-13/favored-again"}},
-		{"initPong with another id", inInit(2, func(f *field) { f.value ^= 1 }), []string{"CHN-10/invitation", "CHN-29/alone"}},
-		{"initPing without members", inInit(1, func(f *field) { f.bytes = mustParse(f.bytes).without(4).encode() }),
-			[]string{"CHN-10/joiner"}},
-		{"initPing with another key", inInit(1, func(f *field) {
-			ping := mustParse(f.bytes)
-			ping.find(5).bytes = []byte("another")
-			f.bytes = ping.encode()
-		}), []string{"CHN-10/joiner", "CHN-10/key"}},
-		{"listens nowhere", info(func(fs fields) fields { return fs.without(2) }),
-			[]string{"CHN-10/inside", "CHN-10/joiner", "CHN-31/negotiated", "BLD-12/asked-inside"}},
-		{"in another group", info(func(fs fields) fields { return fs.with(3, 1<<31) }), []string{"CHN-10/inside", "BLD-12/asked-inside"}},
-		{"never agrees", inService(serviceBuilder, 3, func(_ bool, f *field) { f.value = 0 }), []string{"CHN-10/joiner", "BLD-13/no-way-left"}},
-		{"speaks as another", inEnvelope(serviceUser, func(_ bool, fs fields) fields { return fs.with(1, 1<<31) }), []string{"CHN-27/isolated"}},
-		{"loses a chunk", func() func(bool, []byte) []byte {
-			var n atomic.Int32
-			return inEnvelope(serviceUser, func(_ bool, fs fields) fields {
-				if n.Add(1) == 100 {
-					return nil
-				}
-				return fs
-			})
-		}(), []string{"CHN-5/socket-burst"}},
-	} {
-		for _, id := range test.fail {
-			c := caseOf(t, BotCases(), id)
-			t.Run(test.name+"/"+id, func(t *testing.T) {
-				t.Parallel()
-				if r := c.Run(Target{Bot: bot, spoil: test.spoil}); r.Failure == nil {
-					t.Error(r)
-				} else {
-					t.Log(r)
-				}
-			})
-		}
-	}
+	judgeOriginal(t, "bot", "netflux-bot-4.3.1.json", same(Target{Bot: originalBot(t)}))
 }

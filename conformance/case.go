@@ -4,25 +4,7 @@
 // suite judges by what it sees on the wire, with a WebSocket client and a codec
 // of its own: it shares no code with the implementation that it comes with.
 //
-// To run it on another signaling server:
-//
-//	go test github.com/meshpair/meshpair/conformance -run TestSigver -sigver ws://HOST:PORT
-//
-// on another PeerSox server:
-//
-//	go test github.com/meshpair/meshpair/conformance -run 'TestPeerSox$' -peersox http://HOST:PORT
-//
-// on another PeerSox client, by a driver for it (SPEC.md, appendix):
-//
-//	go test github.com/meshpair/meshpair/conformance -run TestPairPeer -pairpeer COMMAND
-//
-// and on another member of groups, by a driver for it (SPEC.md, appendix):
-//
-//	go test github.com/meshpair/meshpair/conformance -run TestPeer -peer COMMAND
-//
-// and on a bot, a member that listens for WebSockets:
-//
-//	go test github.com/meshpair/meshpair/conformance -run TestBot -bot COMMAND
+// README.md says how it is run on another implementation.
 package conformance
 
 import (
@@ -57,12 +39,23 @@ type Case struct {
 	Requirements []string // ids in SPEC.md
 	Level        Level
 	Sentence     string // what is tested, in words
-	Slow         bool   // it waits for a timer of more than 5 s
+	Slow         bool   // it waits for a timer of more than 5 s: to be begun first
 	run          func(*run)
 }
 
+// long are the cases that wait for more than 30 s.
+var long = []string{"PSX-63/timeout", "PSX-2/code"}
+
+// Long reports whether the case waits for more than 30 s.
+func (c *Case) Long() bool { return slices.Contains(long, c.ID) }
+
+// Chapter is that of SPEC.md which the case belongs to.
+func (c *Case) Chapter() string { return c.ID[:strings.IndexAny(c.ID+"/", "-/")] }
+
 // A Target is the implementation under test.
 type Target struct {
+	// Strict has a SHOULD that is not kept be a failure, not a warning.
+	Strict bool
 	// Signaling is the URL of a signaling server without a key, ws://HOST:PORT.
 	// The server may be in use: each case takes keys of its own.
 	Signaling string
@@ -73,8 +66,14 @@ type Target struct {
 	Peers *Pool
 	// Bot is the command of a driver of a bot with these arguments, for the cases of [BotCases].
 	Bot func(args ...string) *exec.Cmd
-	// spoil changes what a member sends, for tests of the cases; nil for nothing.
-	spoil func(channel bool, message []byte) []byte
+	// BotURL is where a bot listens that runs already, ws://HOST:PORT, in place of Bot. What
+	// needs its driver, or its signaling server, is unsupported.
+	BotURL string
+	// spoil, for tests of the cases, is what comes in place of a message from a member or
+	// client, on a channel to another one or on a WebSocket to a server; nil changes nothing.
+	spoil func(channel bool, message []byte) [][]byte
+	// spoilCode changes the close codes of a member in the same way.
+	spoilCode func(code int) int
 }
 
 // Check reports whether there is something to test: an error says what is wrong
@@ -91,37 +90,6 @@ func (t Target) Check() error {
 	return conn.Close()
 }
 
-// A Failure says how an implementation differs from what is required.
-type Failure struct {
-	What     string // where the case was, in words
-	Expected string
-	Actual   string
-}
-
-func (f *Failure) Error() string {
-	return fmt.Sprintf("%s\nExpected: %s\nActual:   %s", f.What, f.Expected, f.Actual)
-}
-
-// A Result is the outcome of one case.
-type Result struct {
-	Case    *Case
-	Failure *Failure // nil if the case passed
-	Time    time.Duration
-}
-
-func (r Result) String() string {
-	c := r.Case
-	verdict := "pass"
-	if r.Failure != nil {
-		verdict = "FAIL"
-	}
-	s := fmt.Sprintf("%s  %s  %s (%s, %s)", verdict, c.ID, c.Sentence, c.Level, strings.Join(c.Requirements, " "))
-	if r.Failure != nil {
-		s += "\n      " + strings.ReplaceAll(r.Failure.Error(), "\n", "\n      ")
-	}
-	return s
-}
-
 // Run runs the case on a target and judges it.
 func (c *Case) Run(target Target) Result {
 	begin := time.Now()
@@ -130,8 +98,9 @@ func (c *Case) Run(target Target) Result {
 		at = "ws" + strings.TrimPrefix(target.PeerSox, "http")
 	}
 	r := &run{target: target, at: at, prefix: "/" + randomName(), over: make(chan struct{})}
-	failure := r.do(c.run)
-	return Result{c, failure, time.Since(begin)}
+	result := r.do(c.run)
+	result.Case, result.Time, result.lenient = c, time.Since(begin), !target.Strict
+	return result
 }
 
 // A run is a case under way. Its methods, and those of its peers, end it by a
@@ -144,12 +113,18 @@ type run struct {
 	silent bool          // peers send no heartbeats of their own accord
 	over   chan struct{} // closed at the end
 	ends   []func()      // called at the end, the last first
+
+	waiting func()                             // called now and then while a connection is waited for; may be nil
+	tap     func(channel bool, message []byte) // sees what comes from a member; may be nil
+
+	closings int      // how many ends of a connection the case has judged
+	closing  *Failure // of the first one that was not as it should be
 }
 
 // atEnd has f called when the run is over.
 func (r *run) atEnd(f func()) { r.ends = append(r.ends, f) }
 
-func (r *run) do(f func(*run)) (failure *Failure) {
+func (r *run) do(f func(*run)) (result Result) {
 	defer func() {
 		close(r.over)
 		for _, p := range r.peers {
@@ -158,17 +133,23 @@ func (r *run) do(f func(*run)) (failure *Failure) {
 		for _, f := range slices.Backward(r.ends) {
 			f()
 		}
+		result.Closing, result.Closings = r.closing, r.closings
 		switch e := recover().(type) {
 		case nil:
 		case *Failure:
-			failure = e
+			result.Failure = e
+		case unsupported:
+			result.Unsupported = string(e)
 		default:
 			panic(e)
 		}
 	}()
 	f(r)
-	return nil
+	return Result{}
 }
+
+// An unsupported ends a run by a panic: what the target says that it cannot do.
+type unsupported string
 
 // fail ends the run.
 func (r *run) fail(what, expected, actual string) {
@@ -180,4 +161,27 @@ func (r *run) expect(ok bool, what, expected string, actual any) {
 	if !ok {
 		r.fail(what, expected, fmt.Sprint(actual))
 	}
+}
+
+// ended judges how a connection has ended, which is no reason to end the run: the
+// case goes on to judge what the target does then.
+func (r *run) ended(ok bool, what, expected, actual string) {
+	r.closings++
+	if !ok && r.closing == nil {
+		r.closing = &Failure{what, expected, actual}
+	}
+}
+
+// coming returns what is to be taken for a message of a member.
+func (r *run) coming(channel bool, message []byte) [][]byte {
+	all := [][]byte{message}
+	if r.target.spoil != nil {
+		all = r.target.spoil(channel, message)
+	}
+	if r.tap != nil {
+		for _, m := range all {
+			r.tap(channel, m)
+		}
+	}
+	return all
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,7 @@ type door struct {
 // four is set.
 type arrival struct {
 	at      time.Time
+	agreed  bool   // connect was answered with true when it came
 	raw     []byte // on a channel, where nothing is decoded
 	beat    bool
 	connect *groupData
@@ -73,10 +75,19 @@ func (r *run) listen() *net.TCPListener {
 // accept waits for a TCP connection of the peer under test, answers its upgrade
 // and reads what it sends; decode says whether that is signaling.
 func (r *run) accept(l *net.TCPListener, what string, until time.Time, decode bool) *door {
-	l.SetDeadline(until)
-	conn, err := l.Accept()
-	if err != nil {
-		r.fail(what, "a WebSocket from the peer under test", err.Error())
+	var conn net.Conn
+	for {
+		l.SetDeadline(earlier(until, time.Now().Add(200*time.Millisecond)))
+		var err error
+		if conn, err = l.Accept(); err == nil {
+			break
+		}
+		if r.waiting != nil {
+			r.waiting()
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(until) {
+			r.fail(what, "a WebSocket from the peer under test", err.Error())
+		}
 	}
 	p := &peer{run: r, name: what, conn: conn, r: bufio.NewReader(conn), server: true}
 	r.peers = append(r.peers, p)
@@ -97,6 +108,13 @@ func (r *run) accept(l *net.TCPListener, what string, until time.Time, decode bo
 		go p.beat()
 	}
 	return d
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // read reads to the end of the connection.
@@ -120,6 +138,9 @@ func (d *door) read(decode bool) {
 			if len(f.payload) >= 2 {
 				closed.Code = int(binary.BigEndian.Uint16(f.payload))
 			}
+			if spoil := d.run.target.spoilCode; spoil != nil {
+				closed.Code = spoil(closed.Code)
+			}
 			d.in.close(closed)
 			d.conn.Close()
 			return
@@ -128,31 +149,42 @@ func (d *door) read(decode bool) {
 			if !f.fin {
 				continue
 			}
-			if spoil := d.run.target.spoil; spoil != nil && decode {
-				if message = spoil(false, message); message == nil {
-					continue
-				}
-			}
-			a := arrival{at: time.Now(), raw: message}
+			all := [][]byte{message}
 			if decode {
-				if a, err = parseArrival(message); err != nil {
+				all = d.run.coming(false, message)
+			}
+			for _, b := range all {
+				if err := d.take(b, decode); err != nil {
 					d.in.close(err)
 					return
 				}
 			}
-			if a.content != nil && a.content.last {
-				d.last.Store(true)
-			}
-			if a.connect != nil && d.agree.Load() {
-				d.answer(true)
-			}
-			d.in.add(a)
 			message = nil
 		case opText:
 			d.in.close(fmt.Errorf("a text message %q", f.payload))
 			return
 		}
 	}
+}
+
+// take takes a message.
+func (d *door) take(message []byte, decode bool) error {
+	a := arrival{at: time.Now(), raw: message}
+	if decode {
+		var err error
+		if a, err = parseArrival(message); err != nil {
+			return err
+		}
+	}
+	if a.content != nil && a.content.last {
+		d.last.Store(true)
+	}
+	if a.connect != nil && d.agree.Load() {
+		d.answer(true)
+		a.agreed = true
+	}
+	d.in.add(a)
+	return nil
 }
 
 // enterGate waits as long as nothing is to be read.
@@ -233,5 +265,7 @@ func (d *door) shut(code int) {
 // expectEnd expects that the peer closes with 1000.
 func (d *door) expectEnd(what string, until time.Time) {
 	_, err := d.in.take(until, func(arrival) bool { return false })
-	d.run.expect(err == errClosed{1000}, what, "a close frame with 1000", d.instead(err))
+	_, isClose := err.(errClosed)
+	d.run.expect(isClose || isEnd(err), what, "a close frame with 1000", d.instead(err))
+	d.run.ended(err == errClosed{1000}, what, "a close frame with 1000", d.instead(err))
 }

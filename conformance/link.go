@@ -116,11 +116,12 @@ func parseLabel(s string) label {
 }
 
 func (l *link) receive(b []byte, text bool) {
-	if spoil := l.run.target.spoil; spoil != nil {
-		if b = spoil(true, b); b == nil {
-			return
-		}
+	for _, b := range l.run.coming(true, b) {
+		l.take(b, text)
 	}
+}
+
+func (l *link) take(b []byte, text bool) {
 	m := received{at: time.Now(), raw: b, text: text}
 	l.mu.Lock()
 	init := l.init

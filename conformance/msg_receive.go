@@ -147,7 +147,7 @@ var msgReceive = []*Case{
 	},
 	{
 		ID: "MSG-10/doubles", Requirements: []string{"MSG-10"}, Level: Must,
-		Sentence: "A chunk that comes twice counts once.",
+		Sentence: "A chunk that comes twice counts once, and the message is delivered once.",
 		run: onStage(func(s *stage) {
 			m := s.pair()
 			data := pattern(45_001)
@@ -156,6 +156,8 @@ var msgReceive = []*Case{
 			s.hear(m)
 			m.say(all[3])
 			s.expectMessage(member(1), data, false)
+			s.hear(m)
+			s.never("a message twice", isMessage(member(1), data, false))
 		}),
 	},
 	{

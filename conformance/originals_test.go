@@ -7,15 +7,13 @@ import (
 	"regexp"
 	"testing"
 	"time"
-
-	"github.com/meshpair/meshpair/internal/need"
 )
 
 // startOriginalSigver runs npm sigver in a process of its own.
 func startOriginalSigver(t testing.TB) string {
 	t.Helper()
 	cmd := exec.Command("node", "node_modules/sigver/dist/server.js", "-h", "127.0.0.1", "-p", "0")
-	cmd.Dir = need.Originals(t)
+	cmd.Dir = originals(t)
 	if testing.Verbose() {
 		cmd.Stderr = os.Stderr
 	}
@@ -56,29 +54,11 @@ func startOriginalSigver(t testing.TB) string {
 // process, has one of its own.
 func TestOriginalSigver(t *testing.T) {
 	t.Parallel()
-	fails := expectations(t, "sigver-20.1.0.json")
 	shared := Target{Signaling: startOriginalSigver(t)}
-	for _, c := range allSignaling(t) {
-		deviation, expected := fails[c.ID]
-		delete(fails, c.ID)
-		t.Run(c.ID, func(t *testing.T) {
-			t.Parallel()
-			target := shared
-			if expected {
-				target.Signaling = startOriginalSigver(t)
-			}
-			r := c.Run(target)
-			switch {
-			case r.Failure != nil && !expected:
-				t.Error(r)
-			case r.Failure == nil && expected:
-				t.Errorf("%s passes: take %s out of originals/sigver-20.1.0.json", c.ID, deviation)
-			case expected:
-				t.Logf("fails as %s says: %v", deviation, r.Failure)
-			}
-		})
-	}
-	for id := range fails {
-		t.Errorf("there is no case %s, of which originals/sigver-20.1.0.json says that it fails", id)
-	}
+	judgeOriginal(t, "sigver", "sigver-20.1.0.json", func(t *testing.T, fails bool) Target {
+		if !fails {
+			return shared
+		}
+		return Target{Signaling: startOriginalSigver(t)}
+	})
 }

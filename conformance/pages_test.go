@@ -32,7 +32,7 @@ func TestOriginalPages(t *testing.T) {
 
 // TestChatPage opens the page that README tells to try, in two windows.
 func TestChatPage(t *testing.T) {
-	dir := need.Originals(t)
+	dir := originals(t)
 	need.Chromium(t)
 	cmd := exec.Command("node", "chat.mjs", startSigver(t))
 	cmd.Dir = dir
@@ -44,7 +44,7 @@ func TestChatPage(t *testing.T) {
 // startPages starts a browser and n pages with the original in it.
 func startPages(t testing.TB, n int) []*driver.Peer {
 	t.Helper()
-	dir := need.Originals(t)
+	dir := originals(t)
 	need.Chromium(t)
 	endpoint := startBrowser(t, dir)
 	pages := make([]*driver.Peer, n)

@@ -39,7 +39,7 @@ func startClients(t testing.TB, n int) []*driver.Peer {
 // startClientPages starts a browser and n pages with the original client in it.
 func startClientPages(t testing.TB, n int) []*driver.Peer {
 	t.Helper()
-	dir := need.Originals(t)
+	dir := originals(t)
 	need.Chromium(t)
 	endpoint := startBrowser(t, dir)
 	pages := make([]*driver.Peer, n)

@@ -54,7 +54,7 @@ func (s side) passes(to side, size int) {
 // startPeerSoxPages starts a browser and two pages with the original in it.
 func startPeerSoxPages(t testing.TB) (a, b side) {
 	t.Helper()
-	dir := need.Originals(t)
+	dir := originals(t)
 	need.Chromium(t)
 	endpoint := startBrowser(t, dir)
 	page := func(name string) side {

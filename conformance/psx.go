@@ -11,7 +11,7 @@ import (
 )
 
 // PeerSoxCases returns the cases of chapter PSX that judge a server.
-func PeerSoxCases() []*Case { return slices.Concat(psxAPI, psxSocket) }
+func PeerSoxCases() []*Case { return slices.Concat(psxAPI, psxSocket, psxLimits) }
 
 // The answers to a registration.
 const (
@@ -179,7 +179,12 @@ func (p *peer) expectPeer(initiator bool, pairing psxPairing) {
 // expectEnd expects the end of the connection, with any close code or none.
 func (p *peer) expectEnd() {
 	f, err := p.next(deadline())
-	p.run.expect(err == nil && f.op == opClose, "for "+p.name, "a close frame", describe(f, err))
+	isClose := err == nil && f.op == opClose
+	p.run.expect(isClose || isEnd(err), "for "+p.name, "a close frame", describe(f, err))
+	p.run.ended(isClose, "for "+p.name, "a close frame", describe(f, err))
+	if !isClose {
+		return
+	}
 	p.writeFrame(frame{fin: true, op: opClose, payload: f.payload})
 	p.hangUp()
 }

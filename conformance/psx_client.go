@@ -20,7 +20,7 @@ import (
 // PairCases returns the cases of chapter PSX that judge a client. The suite plays the server, and the other client as an
 // original is, but for those of an extension.
 func PairCases() []*Case {
-	all := slices.Clone(psxClient)
+	all := slices.Concat(psxClient, drvPair)
 	slowFirst(all)
 	return all
 }
@@ -101,6 +101,7 @@ func (d *duet) serve(w http.ResponseWriter, r *http.Request) {
 // do has the client do something, and expects that it can.
 func (d *duet) do(c driver.Command) driver.Event {
 	e, err := d.driver.Do(timeout, c)
+	declined(err)
 	if err != nil {
 		d.fail("the client under test is told to "+fmt.Sprint(c["cmd"]), "that it does", err.Error())
 	}
@@ -193,7 +194,10 @@ func (p *peer) anyFromClient(until time.Time) (*frame, error) {
 			p.writeFrame(frame{fin: true, op: opPong, payload: f.payload})
 			continue
 		}
-		return f, nil
+		if all := p.run.coming(false, f.payload); len(all) == 1 {
+			f.payload = all[0]
+			return f, nil
+		}
 	}
 }
 

@@ -246,7 +246,7 @@ func (d *botDriver) do(ctx context.Context, req request) (object, error) {
 	case "":
 		return nil, errors.New("a command needs \"cmd\"")
 	default:
-		return nil, fmt.Errorf("unknown command %q", req.Cmd)
+		return nil, fmt.Errorf("%w %q", errUnknown, req.Cmd)
 	}
 	g := d.group(req.Group)
 	ok := object{"event": "ok", "group": req.Group}

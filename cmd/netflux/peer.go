@@ -75,10 +75,16 @@ func (w *output) emit(o object) {
 	w.w.Encode(o)
 }
 
+// errUnknown is of a command that this driver does not have.
+var errUnknown = errors.New("unknown command")
+
 // answer writes the answer to a command.
 func (w *output) answer(req request, o object, err error) {
 	if err != nil {
 		o = object{"event": "error", "message": err.Error()}
+		if errors.Is(err, errUnknown) {
+			o["unsupported"] = true // DRV-1
+		}
 	}
 	if req.N != nil && *req.N != "" { // "" stands for what is no number
 		o["n"] = *req.N
@@ -102,7 +108,7 @@ func (w *output) requests(r io.Reader, do func(request) bool) {
 			err = json.Unmarshal(line, &req)
 		}
 		if err != nil {
-			w.answer(req, nil, fmt.Errorf("malformed line: %w", err))
+			w.answer(req, nil, fmt.Errorf("malformed line: %w", err)) // DRV-2
 		} else if !do(req) {
 			return
 		}
@@ -142,7 +148,7 @@ func peerCommand(ctx context.Context, e *env, args []string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	err := d.group.Leave(ctx)
+	err := d.group.Leave(ctx) // DRV-3
 	d.invitations.Wait() // leaving has ended them
 	d.await(netflux.Left)
 	return err
@@ -198,7 +204,7 @@ func (d *driven) do(ctx context.Context, req request) error {
 	case "":
 		return errors.New("a command needs \"cmd\"")
 	default:
-		return fmt.Errorf("unknown command %q", req.Cmd)
+		return fmt.Errorf("%w %q", errUnknown, req.Cmd)
 	}
 	switch {
 	case d.group == nil && req.Cmd == "leave":

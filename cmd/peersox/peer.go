@@ -110,10 +110,16 @@ func (d *driven) emit(o object) {
 	d.w.Encode(o)
 }
 
+// errUnknown is of a command that this driver does not have.
+var errUnknown = errors.New("unknown command")
+
 // answer writes the answer to a command.
 func (d *driven) answer(req request, o object, err error) {
 	if err != nil {
 		o = object{"event": "error", "message": err.Error()}
+		if errors.Is(err, errUnknown) {
+			o["unsupported"] = true // DRV-1
+		}
 	}
 	if req.N != nil && *req.N != "" { // "" stands for what is no number
 		o["n"] = *req.N
@@ -190,7 +196,7 @@ func (d *driven) do(ctx context.Context, req request) (object, error) {
 	case "":
 		return nil, errors.New("a command needs \"cmd\"")
 	default:
-		return nil, fmt.Errorf("unknown command %q", req.Cmd)
+		return nil, fmt.Errorf("%w %q", errUnknown, req.Cmd)
 	}
 	if c == nil {
 		return nil, errors.New("init first")

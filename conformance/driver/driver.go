@@ -36,6 +36,8 @@ type Event struct {
 	Message   string   `json:"message"`
 	URL       string   `json:"url"`
 
+	Unsupported bool `json:"unsupported"` // of an error (DRV-1)
+
 	// Of PeerSox:
 	Code      string `json:"code"`
 	Hash      string `json:"hash"`
@@ -131,7 +133,7 @@ func (p *Peer) add(e *Event, err error) {
 	p.changed = make(chan struct{})
 }
 
-// Do sends a command and waits for its answer. An error event is an error.
+// Do sends a command and waits for its answer. An error event is an [*Error].
 func (p *Peer) Do(timeout time.Duration, c Command) (Event, error) {
 	n, err := p.Send(c)
 	if err != nil {
@@ -165,13 +167,29 @@ func (p *Peer) Send(c Command) (n int, err error) {
 }
 
 // Answer waits for the answer to the command with this number. An error event is
-// an error.
+// an [*Error].
 func (p *Peer) Answer(timeout time.Duration, n int) (Event, error) {
 	e, err := p.Wait(timeout, func(e Event) bool { return e.N == n })
 	if err == nil && e.Event == "error" {
-		err = fmt.Errorf("%s: %s", p.Name, e.Message)
+		err = &Error{p.Name, e.Message, e.Unsupported}
 	}
 	return e, err
+}
+
+// An Error is an error event that answers a command.
+type Error struct {
+	Peer, Message string
+	Unsupported   bool // the implementation cannot do what the command asks
+}
+
+func (e *Error) Error() string { return e.Peer + ": " + e.Message }
+
+// Line sends a line that need not be a command.
+func (p *Peer) Line(line string) error {
+	if _, err := io.WriteString(p.in, line+"\n"); err != nil {
+		return fmt.Errorf("%s: %w", p.Name, err)
+	}
+	return nil
 }
 
 // Forget drops all events so far.

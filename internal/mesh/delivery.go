@@ -276,7 +276,9 @@ func (c *Core) sendable(m *member) bool {
 	if m.ch == nil || m.ch.suspect {
 		limit = min(limit, RelayWindow)
 	}
-	return m.inflight < max(limit, 1)
+	it := &m.queue[m.at]
+	next := min(len(it.msg.data)-it.sent, ChunkSize)
+	return m.inflight == 0 || m.inflight+next <= limit // a part alone is in order, and so never beyond a window
 }
 
 // numbered takes a message of a sequence (EXT-5, EXT-6).

@@ -254,3 +254,36 @@ func TestLedToOthers(t *testing.T) {
 		t.Errorf("%v %d", r.core.State(), r.core.ID())
 	}
 }
+
+// checkOrder expects that nothing came twice or out of order, and between two of which neither lost the other, all.
+func (k *talk) checkOrder(t *testing.T) {
+	t.Helper()
+	for _, to := range k.nodes {
+		if to.core.cfg.Original {
+			continue
+		}
+		last, count := map[uint32]uint64{}, map[uint32]int{}
+		for _, d := range to.got {
+			n := number(d)
+			if n <= last[d.From] && keeps(k.nodes, d.From) {
+				t.Errorf("%s got message %d of %d after %d", to.name, n, d.From, last[d.From])
+			}
+			last[d.From] = n
+			count[d.From]++
+		}
+		for _, from := range k.nodes {
+			id := from.core.ID()
+			if from == to || from.core.cfg.Original || from.lost[to.core.ID()] || to.lost[id] {
+				continue
+			}
+			if want := k.sent[[2]uint32{id, to.core.ID()}]; count[id] < want { // it may not have known yet that it is heard
+				t.Errorf("%s got %d messages of %s, which sent %d", to.name, count[id], from.name, want)
+			}
+		}
+	}
+}
+
+func keeps(nodes []*node, id uint32) bool {
+	i := slices.IndexFunc(nodes, func(n *node) bool { return n.core.ID() == id })
+	return i >= 0 && !nodes[i].core.cfg.Original
+}

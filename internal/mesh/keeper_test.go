@@ -102,7 +102,7 @@ func TestNumbers(t *testing.T) {
 		t.Errorf("%d messages are kept, %d bytes, %d on their way", len(m.queue), m.queued, m.inflight)
 	}
 	// No more than the window is on its way.
-	r.says(2, id(1), wire.ServiceDelivery, hello(70, m.session, 20_000))
+	r.says(2, id(1), wire.ServiceDelivery, hello(70, m.session, 30_000))
 	r.skip()
 	r.send(id(1), string(pattern(50_000)))
 	sent := func() int { return len(r.log) - 1 }

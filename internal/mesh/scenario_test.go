@@ -18,7 +18,7 @@ import (
 
 // healsParts says that parts of a group find each other again when what parted them is over: the invariant "after heal:
 // one group". Until they do, a group that was cut into parts need not be one again, but in each part all agree.
-const healsParts = false
+const healsParts = true
 
 // settleTime is how long a group may take until it agrees after the last event.
 const settleTime = 3 * time.Minute
@@ -409,7 +409,7 @@ func runOne(t *testing.T, one string) {
 	var trace func(time.Duration, string, string, string)
 	if testing.Verbose() {
 		trace = func(now time.Duration, from, to, what string) {
-			if os.Getenv("HB") != "" || !strings.HasSuffix(what, "heartbeat") {
+			if !strings.HasSuffix(what, "heartbeat") {
 				t.Logf("%v %s > %s %s", now, from, to, what)
 			}
 		}

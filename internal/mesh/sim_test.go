@@ -55,8 +55,9 @@ type node struct {
 	states    []string
 	signals   []string
 	members   map[uint32]bool
-	gone      int    // members, by word of the core
-	id        uint32 // that it had when it heard of others
+	gone      int             // members, by word of the core
+	lost      map[uint32]bool // the same
+	id        uint32          // that it had when it heard of others
 	got       []Deliver
 	done      map[uint64]error
 	problems  []string
@@ -254,6 +255,10 @@ func (n *node) output(o Output) {
 		}
 		delete(n.members, o.ID)
 		n.gone++
+		if n.lost == nil {
+			n.lost = make(map[uint32]bool)
+		}
+		n.lost[o.ID] = true
 		if s.ledger != nil {
 			s.ledger.Gone(n.id, o.ID)
 		}

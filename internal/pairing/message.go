@@ -57,20 +57,25 @@ func ValidHash(s string) bool {
 	return true
 }
 
-// ParseRegister reads the message by which a client registers; false for any other (PSX-21).
+// ParseRegister reads the message by which a client registers; false for any other (PSX-21). Data that are no pairing
+// are the zero one, which is not valid (PSX-23).
 func ParseRegister(message []byte) (Pairing, bool) {
 	text, ok := bytes.CutPrefix(message, []byte(Prefix))
 	if !ok {
 		return Pairing{}, false
 	}
 	var m struct {
-		Name string  `json:"name"`
-		Data Pairing `json:"data"`
+		Name string          `json:"name"`
+		Data json.RawMessage `json:"data"`
 	}
 	if json.Unmarshal(text, &m) != nil || m.Name != Register {
 		return Pairing{}, false
 	}
-	return m.Data, true
+	var p Pairing
+	if json.Unmarshal(m.Data, &p) != nil {
+		return Pairing{}, true
+	}
+	return p, true
 }
 
 // Connected returns the message that tells a client that its peer is there (PSX-25).

@@ -59,9 +59,11 @@ type internal struct {
 // parseInternal reports whether a text is an internal message. What merely looks like one is the user's.
 func parseInternal(text []byte) (m internal, ok bool) {
 	rest, ok := bytes.CutPrefix(text, []byte(prefix))
-	if !ok || json.Unmarshal(rest, &m) != nil || m.Name == "" {
+	var members map[string]json.RawMessage // not m, into which json puts members with similar names too
+	if !ok || json.Unmarshal(rest, &members) != nil || json.Unmarshal(members["name"], &m.Name) != nil || m.Name == "" {
 		return internal{}, false
 	}
+	m.Data = members["data"]
 	return m, true
 }
 
