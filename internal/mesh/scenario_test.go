@@ -16,10 +16,6 @@ import (
 	"github.com/meshpair/meshpair/internal/scenario"
 )
 
-// healsParts says that parts of a group find each other again when what parted them is over: the invariant "after heal:
-// one group". Until they do, a group that was cut into parts need not be one again, but in each part all agree.
-const healsParts = true
-
 // settleTime is how long a group may take until it agrees after the last event.
 const settleTime = 3 * time.Minute
 
@@ -96,7 +92,7 @@ func tryWith(sc *scenario.Scenario, trace func(now time.Duration, from, to, what
 	x.until(10*time.Second, "a full mesh", func() bool { return full(x.alive...) })
 	s.run(time.Second)
 	x.run()
-	x.settle(parted)
+	x.settle()
 	x.leave()
 	return v
 }
@@ -249,19 +245,13 @@ func (x *trial) drop(n *node) {
 }
 
 // settle waits until all agree on who is there and all has come.
-func (x *trial) settle(parted bool) {
+func (x *trial) settle() {
 	s := x.s
 	if s.down {
 		s.startServer()
 	}
 	clear(x.cuts)
-	one := !parted || healsParts
-	x.until(settleTime, "all agree", func() bool {
-		if one {
-			return whole(x.alive)
-		}
-		return inParts(x.alive)
-	})
+	x.until(settleTime, "all agree, in one group", func() bool { return whole(x.alive) }) // also what was in parts: SIG-51
 	if !x.healed {
 		x.ledger.Healed(s.now - x.calm)
 	}
@@ -296,8 +286,15 @@ func (x *trial) busy(n *node) bool {
 	return len(c.attempts)+len(c.making)+len(c.waiting)+c.held > 0 || c.partial > 0 && len(x.Original) == 0
 }
 
-// leave has all leave, and checks that nothing is left.
+// leave has one leave, which the others hear at once, then all, and checks that nothing is left.
 func (x *trial) leave() {
+	if n := x.alive[0]; len(x.alive) > 2 && !n.core.cfg.Original {
+		id := n.core.ID()
+		x.do(scenario.Event{Do: scenario.Leave, A: n.name})
+		x.until(time.Second, n.name+" is gone for all", func() bool { // EXT-10
+			return !slices.ContainsFunc(x.alive, func(o *node) bool { return o.members[id] && !o.core.cfg.Original })
+		})
+	}
 	for _, n := range x.alive {
 		x.ledger.End(n.core.ID())
 	}
@@ -338,27 +335,6 @@ func whole(nodes []*node) bool {
 		}
 		for _, o := range nodes {
 			if o != n && n.core.members[o.core.ID()] == nil {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// inParts reports whether nodes form groups in each of which all know all.
-func inParts(nodes []*node) bool {
-	lists := make(map[uint32]string)
-	for _, n := range nodes {
-		if n.core.State() != StateJoined {
-			return false
-		}
-		members := n.core.Members()
-		slices.Sort(members)
-		lists[n.core.ID()] = fmt.Sprint(members)
-	}
-	for _, n := range nodes {
-		for _, id := range n.core.Members() {
-			if lists[id] != lists[n.core.ID()] {
 				return false
 			}
 		}
