@@ -3,6 +3,7 @@ package mesh
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -154,11 +155,29 @@ func (l label) String() string {
 	return string(b)
 }
 
+// parseLabel reads a label (CHN-7). Its members are looked up one by one, as they must be there, and not under names
+// that are merely similar.
+func parseLabel(text string) (label, error) {
+	var members map[string]json.RawMessage
+	var id *uint32
+	var k *kind
+	if err := json.Unmarshal([]byte(text), &members); err != nil {
+		return label{}, err
+	}
+	if err := errors.Join(json.Unmarshal(members["id"], &id), json.Unmarshal(members["type"], &k)); err != nil {
+		return label{}, err
+	}
+	if id == nil || k == nil {
+		return label{}, errors.New("id or type is null")
+	}
+	return label{*id, *k}, nil
+}
+
 // readLabel learns the kind of a channel that the other end opened, and checks that this end can be what the other
 // takes it for (CHN-7, CHN-8).
 func (c *Core) readLabel(ch *channel, text string) error {
-	var l label
-	if err := json.Unmarshal([]byte(text), &l); err != nil {
+	l, err := parseLabel(text)
+	if err != nil {
 		return fmt.Errorf("%w: label: %v", ErrProtocol, err)
 	}
 	want := internal // CHN-8

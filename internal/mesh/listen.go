@@ -37,7 +37,8 @@ func ParseCall(query string) (Call, error) {
 	k, errs[0] = strconv.ParseInt(seen["type"], 10, 64)
 	call.Group, errs[1] = strconv.ParseInt(seen["wcId"], 10, 64)
 	call.Sender, errs[2] = strconv.ParseInt(seen["senderId"], 10, 64)
-	if errors.Join(errs[:]...) != nil || k < 0 || k > int64(withMember) {
+	plus := strings.Contains(seen["type"]+seen["wcId"]+seen["senderId"], "+") // ParseInt takes it for a sign
+	if errors.Join(errs[:]...) != nil || plus || k < 0 || k > int64(withMember) {
 		return call, refused("type, wcId or senderId is missing or malformed")
 	}
 	call.Kind = uint32(k)
