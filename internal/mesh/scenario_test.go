@@ -330,7 +330,7 @@ func (x *trial) judge(v *verdict, parted bool) {
 // whole reports whether all know all.
 func whole(nodes []*node) bool {
 	for _, n := range nodes {
-		if n.core.State() != StateJoined || len(n.core.Members()) != len(nodes) {
+		if n.core.State() != StateJoined || len(n.members) != len(nodes)-1 { // first what is cheap
 			return false
 		}
 		for _, o := range nodes {

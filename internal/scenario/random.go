@@ -68,19 +68,26 @@ func Random(seed uint64) *Scenario {
 	return m.Scenario
 }
 
-// expect says how late a message may come where only one channel falls silent: it takes up to 2.4 s to notice that (EXT-9).
+// expect says how late a message may come where only one channel fails: if it falls silent it takes up to 2.4 s to notice
+// that (EXT-9), if it breaks others lead there at once (EXT-8).
 func (m *maker) expect() {
-	silent, more := 0, len(m.Original)
+	broken, silent, more := 0, 0, len(m.Original)
 	for _, e := range m.Events {
 		switch e.Do {
 		case Blackhole:
 			silent++
+		case Break:
+			broken++
 		case Cut, Flap, Die, Join, Leave:
 			more++
 		}
 	}
-	if silent == 1 && more == 0 {
+	switch {
+	case more > 0:
+	case silent == 1:
 		m.WithinLatency = 4 * time.Second
+	case silent == 0 && broken == 1:
+		m.WithinLatency = 300*time.Millisecond + 4*m.MaxLatency
 	}
 }
 
