@@ -149,7 +149,7 @@ func peerCommand(ctx context.Context, e *env, args []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	err := d.group.Leave(ctx) // DRV-3
-	d.invitations.Wait() // leaving has ended them
+	d.invitations.Wait()      // leaving has ended them
 	d.await(netflux.Left)
 	return err
 }
