@@ -147,8 +147,14 @@ func (d *demo) split(ctx context.Context, l *load) error {
 	if err := d.wait(ctx, "until the parts are one group again", func() bool { return d.see(d.actors, len(d.actors)) }); err != nil {
 		return err
 	}
+	took := time.Since(began)
+	if err := d.wait(ctx, "until all have channels to all", func() bool {
+		return !slices.ContainsFunc(d.actors, func(a *actor) bool { return len(a.group.Neighbors()) != len(d.actors)-1 })
+	}); err != nil {
+		return err
+	}
 	l.part([2][]*actor{})
-	d.show.line("All", "are one group again, after %s, with the ids that they had", sec(time.Since(began)))
+	d.show.line("All", "are one group again, after %s, with the ids that they had, and channels to all after %s", sec(took), sec(time.Since(began)))
 	return nil
 }
 

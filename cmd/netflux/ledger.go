@@ -51,10 +51,13 @@ func (l *ledger) send(from string, to []string, private bool, kind netflux.Kind,
 	return letters
 }
 
-// allow enters a message to all of which these may get a copy, or not.
+// allow enters a message to all of which these may get a copy, or not. Who has only just come to know its sender may
+// get it as a private one: EXT-4 holds from hello on.
 func (l *ledger) allow(from string, to []string, kind netflux.Kind, data []byte) {
 	for _, to := range to {
-		l.may[letter{from, to, kind, false, sha256.Sum256(data)}] = true
+		for _, private := range []bool{false, true} {
+			l.may[letter{from, to, kind, private, sha256.Sum256(data)}] = true
+		}
 	}
 }
 
@@ -74,6 +77,8 @@ func (l *ledger) arrive(from, to string, m netflux.Message, at time.Time) {
 	if l.may[x] { // once
 		l.due[x]++
 		l.owed++
+		delete(l.may, x)
+		x.private = !x.private
 		delete(l.may, x)
 	}
 	l.copies++

@@ -122,6 +122,10 @@ func TestPeerAnswers(t *testing.T) {
 		if !strings.HasPrefix(line, `{"event":"error","message":"`) || !strings.Contains(line, test.say) {
 			t.Errorf("%.100s: %s, want an error with %q", test.line, line, test.say)
 		}
+		if strings.Contains(line, `,"unsupported":true`) != strings.Contains(test.line, "fly") { // DRV-1
+			t.Errorf("%.100s: %s", test.line, line)
+		}
+		line = strings.Replace(line, `,"unsupported":true`, "", 1)
 		if n := `,"n":` + test.n + `}`; test.n != "" && !strings.HasSuffix(line, n) || test.n == "" && strings.Contains(line, `"n":`) {
 			t.Errorf("%.100s: %s, want n %q", test.line, line, test.n)
 		}
