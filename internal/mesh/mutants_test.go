@@ -124,7 +124,8 @@ func (m mutant) test(t *testing.T, path string) {
 		t.Fatalf("it does not build: %v\n%s", err, out)
 	}
 	defer os.Remove(path + ".test")
-	cmd := exec.CommandContext(ctx, path+".test", "-test.run", "^TestScenarios$", "-test.v")
+	// A mutant may eat all memory there is: it gets 4 GB of addresses.
+	cmd := exec.CommandContext(ctx, "sh", "-c", `ulimit -v 4000000 && exec "$0" "$@"`, path+".test", "-test.run", "^TestScenarios$", "-test.v")
 	cmd.Env = append(os.Environ(), "SCENARIO=", "SCENARIOS=1000", "SCENARIO_SHRINK=0")
 	begin := time.Now()
 	out, err := cmd.CombinedOutput()
