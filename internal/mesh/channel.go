@@ -260,6 +260,8 @@ func (c *Core) initPing(ch *channel, d *wire.ChannelData) error {
 		return fmt.Errorf("member %d, group %d", d.SenderID, d.GroupID)
 	case c.isBlocked(address{id: d.SenderID}):
 		return ErrBlocked
+	case c.members[d.SenderID] == nil && len(c.order)+1 >= c.cfg.MaxMembers: // before anything changes
+		return errMembers
 	case len(c.others()) == 0 && slices.Contains(d.Members, c.id):
 		// Somebody has drawn our id: begin anew with another one (CHN-13).
 		c.closeSignaling(nil)

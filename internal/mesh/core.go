@@ -148,6 +148,7 @@ type Core struct {
 	bridging bool   // those who came after the first bridged members are of another part of the group
 	bridged  uint64 // members that had been announced when this one was let into that
 
+	notice  *timer   // until distant members are told of all channels that broke in one step
 	strayed []uint32 // members whose last channel failed
 	seeking *timer   // until they are asked for another
 

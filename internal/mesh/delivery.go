@@ -34,6 +34,7 @@ type delivery struct {
 
 	numbers  uint64 // messages that have a number
 	acked    uint64 // those that have come
+	sentTo   uint64 // the greatest number that was sent
 	at       int    // in member.queue: the first that is not wholly on its way
 	inflight int    // bytes on their way
 	astray   bool   // what is on its way took one on which it may be lost, since the last rewind
@@ -152,7 +153,7 @@ func (c *Core) restart(m *member) {
 		clear(m.queue[len(keep):])
 		m.queue = keep
 	}
-	m.at, m.inflight, m.numbers, m.acked, m.timed = 0, 0, 0, 0, 0
+	m.at, m.inflight, m.numbers, m.acked, m.sentTo, m.timed = 0, 0, 0, 0, 0, 0
 	m.repeat.stop()
 }
 
@@ -468,7 +469,9 @@ func (c *Core) strand(m *member, err error) {
 	c.reroute()
 	c.emit(Note{Text: "a channel broke", ID: m.id, Err: err})
 	c.shout(m)
-	c.notifyDistant()
+	if c.notice == nil { // once for all that break in one step
+		c.notice = c.after(0, func() { c.notice = nil; c.notifyDistant() })
+	}
 	c.tryAgain(m)
 	c.rewind(m)
 	c.rewake()

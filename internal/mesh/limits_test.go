@@ -184,3 +184,52 @@ func TestLeaveWithMessageInHand(t *testing.T) {
 		t.Errorf("%q", r.log)
 	}
 }
+
+// TestLedWithoutRoom leads a member that has as many others as it may have to one more: it is refused, and nothing
+// changes (STA-20, STA-13).
+func TestLedWithoutRoom(t *testing.T) {
+	r := newRig(t, Config{MaxMembers: 3}).first()
+	l1, l2 := r.letIn(id(1)), r.letIn(id(2))
+	r.quiet(21*time.Second, l1, l2)
+	r.connected(false)
+	r.content(0, wire.ServiceChannelBuilder, response(true))
+	r.content(0, wire.ServiceDataChannelBuilder, offer("sdp"))
+	l := r.last
+	r.step(Opened{l, `{"id":2147483651,"type":2}`})
+	r.step(Received{l, initPing(id(3), id(3))})
+	if r.core.SignalingState() == SignalingChecking {
+		r.connected(true)
+	}
+	if r.core.topology != constructed {
+		t.Errorf("topology %v", r.core.topology)
+	}
+	r.step(Closed{Link: r.core.sig.link})
+	if got := r.quiet(time.Minute, l1, l2); !strings.Contains(strings.Join(got, "\n"), "dial signaling") {
+		t.Error("it does not connect to signaling again")
+	}
+}
+
+// TestHalfFallsSilent: however many members fall silent at a time, what is told of that drops no channel that is alive.
+func TestHalfFallsSilent(t *testing.T) {
+	const n = 200
+	r := newKeeper(t, Config{}).first()
+	var links []Link
+	for i := uint32(1); i <= n; i++ {
+		l := r.letIn(id(i))
+		r.says(l, id(i), wire.ServiceDelivery, hello(i, r.core.members[id(i)].session, 1<<20))
+		links = append(links, l)
+	}
+	r.skip()
+	for range 28 {
+		r.pass(500 * time.Millisecond)
+		for _, l := range links[:n/2] {
+			if r.core.channels[l] != nil {
+				r.step(Received{l, nil})
+			}
+		}
+		r.step(Received{r.core.sig.link, (&wire.Signaling{Kind: wire.SignalingHeartbeat, Heartbeat: true}).Append(nil)})
+	}
+	if k := len(r.core.Neighbors()); k != n/2 {
+		t.Errorf("%d of %d channels that are alive are left", k, n/2)
+	}
+}

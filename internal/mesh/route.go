@@ -76,7 +76,7 @@ func (c *Core) nextHop(m *member, distance int) *channel {
 		}
 		switch {
 		case ch == nil:
-		case distance == 0 && ch.dials:
+		case distance == 0 && (ch.dials || m.guessed):
 			return ch
 		case found == nil:
 			found = ch
@@ -95,6 +95,7 @@ func (c *Core) forward(from *channel, m *wire.Message) {
 		to = nil // who guesses as well may send it back
 	}
 	switch {
+	case m.SenderID == c.id: // it has gone round, by somebody's lie
 	case to == nil: // MSH-18
 		c.emit(Note{Text: "not forwarded: no route", ID: m.RecipientID})
 	case to == from: // it would come back for ever

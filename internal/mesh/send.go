@@ -297,9 +297,10 @@ func (c *Core) frame(ch *channel, m *member) []byte {
 	it.sent += n
 	switch {
 	case it.first != 0: // it is kept until it is acknowledged
-		if m.inflight += n; m.timed == 0 {
+		if m.inflight += n; m.timed == 0 && um.Number > m.sentTo { // of what is repeated it is not known which was acknowledged
 			m.timed, m.timedAt = um.Number, c.now
 		}
+		m.sentTo = max(m.sentTo, um.Number)
 		if it.sent == len(msg.data) {
 			m.inflight += 1 // also an empty one is on its way
 			m.at++

@@ -261,5 +261,7 @@ func (c *Core) stopTimers() {
 	c.gossip.stop()
 	c.seeking.stop()
 	c.probing.stop()
+	c.notice.stop()
+	c.notice = nil
 	c.beat, c.round, c.probing, c.strayed, c.bridging = nil, nil, nil, nil, false
 }

@@ -43,6 +43,8 @@ type healing struct {
 	apart   time.Time // since when it has been in parts; zero: it is not known to be
 	parts   int       // then
 	asks    int
+	counted time.Time // when inParts was found out
+	inParts bool
 	leads   int // for turns among those who are led to
 }
 
@@ -75,7 +77,7 @@ func (c *Core) see(now time.Time, p *Peer, members []uint32) {
 	slices.Sort(knows)
 	p.view.knows, p.view.told, p.view.lost = knows, now, nil
 	for _, id := range before {
-		if id != p.id && r.ids[id] > 0 && !contains(knows, id) && !slices.Contains(p.view.lost, id) {
+		if id != p.id && r.ids[id] > 0 && !contains(knows, id) {
 			p.view.lost = append(p.view.lost, id)
 		}
 	}
@@ -134,6 +136,7 @@ func (c *Core) look(now time.Time, r *room) {
 		h.apart = now
 	}
 	h.parts = len(parts)
+	h.asks = 0 // a part that never comes in is not to keep others from being noticed
 	for _, part := range parts[1:min(len(parts), 1+HealParts)] {
 		c.leadSome(now, part, parts[0])
 	}
@@ -262,13 +265,21 @@ func (c *Core) ledTo(now time.Time, p *Peer) {
 	v, b := &p.view, p.binding
 	crossed := now.Sub(v.led) < HealCrossing
 	v.led = time.Time{}
-	if crossed || v.more == 0 || b == nil || contains(v.knows, b.member.id) || !v.first && len(p.room.partition()) > 1 {
+	if crossed || v.more == 0 || b == nil || contains(v.knows, b.member.id) || !v.first && p.room.inParts(now) {
 		v.own = nil
 		return
 	}
 	v.more--
 	v.first = false
 	c.lead(now, p, p.room.members)
+}
+
+// inParts reports whether the group is in parts, as of a second ago at most.
+func (r *room) inParts(now time.Time) bool {
+	if h := &r.heal; h.counted.IsZero() || now.Sub(h.counted) >= time.Second {
+		h.counted, h.inParts = now, len(r.partition()) > 1
+	}
+	return r.heal.inParts
 }
 
 // partition returns the parts of a group, the largest first, of those of one size the one with the eldest member. Members
