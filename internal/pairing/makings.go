@@ -2,7 +2,8 @@ package pairing
 
 import "time"
 
-// MaxMakers is how many addresses are counted at a time, for each kind of thing that is made.
+// MaxMakers is how many addresses are counted at a time, for each kind of thing that is made. Beyond that one that has
+// made little is forgotten for one that comes: who has many addresses is not to shut out all others.
 const MaxMakers = 1 << 16
 
 // Makings counts what is made for each address within windows that begin with the first of it (PSX-44): at most Limit in
@@ -22,7 +23,7 @@ func (m *Makings) Make(addr string, limit int, window time.Duration, now time.Ti
 	if m.byAddr == nil {
 		m.byAddr = make(map[string]making)
 	}
-	if len(m.byAddr) >= MaxMakers || now.Sub(m.cleaned) >= window {
+	if now.Sub(m.cleaned) >= window {
 		m.cleaned = now
 		for a, made := range m.byAddr {
 			if now.Sub(made.began) >= window {
@@ -31,11 +32,10 @@ func (m *Makings) Make(addr string, limit int, window time.Duration, now time.Ti
 		}
 	}
 	made, known := m.byAddr[addr]
-	switch {
-	case known && now.Sub(made.began) < window:
-	case !known && len(m.byAddr) >= MaxMakers:
-		return window
-	default:
+	if !known && len(m.byAddr) >= MaxMakers {
+		m.forget()
+	}
+	if !known || now.Sub(made.began) >= window {
 		made = making{began: now}
 	}
 	if made.n >= limit {
@@ -44,4 +44,20 @@ func (m *Makings) Make(addr string, limit int, window time.Duration, now time.Ti
 	made.n++
 	m.byAddr[addr] = made
 	return 0
+}
+
+// forget forgets the one of a few addresses, drawn by chance, that has made the least.
+func (m *Makings) forget() {
+	const few = 16
+	var least string
+	looked := 0
+	for a, made := range m.byAddr {
+		if looked == 0 || made.n < m.byAddr[least].n {
+			least = a
+		}
+		if looked++; looked == few {
+			break
+		}
+	}
+	delete(m.byAddr, least)
 }

@@ -1,6 +1,7 @@
 package pairing
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -76,4 +77,27 @@ func FuzzParseRegister(f *testing.F) {
 			t.Errorf("%+v", p)
 		}
 	})
+}
+
+// TestManyMakers: who has very many addresses shuts nobody else out, and is not counted without bound (PSX-44).
+func TestManyMakers(t *testing.T) {
+	var m Makings
+	now := time.Unix(1000, 0)
+	for range 3 {
+		if m.Make("busy", 3, 24*time.Hour, now) > 0 {
+			t.Fatal("refused before the limit")
+		}
+	}
+	for i := range MaxMakers + 1000 {
+		m.Make(fmt.Sprint("2001:db8:1:", i), 3, 24*time.Hour, now)
+	}
+	if wait := m.Make("192.0.2.1", 3, 24*time.Hour, now.Add(time.Hour)); wait > 0 {
+		t.Errorf("who has never asked for a code has to wait for %v", wait)
+	}
+	if n := len(m.byAddr); n > MaxMakers {
+		t.Errorf("%d addresses are counted", n)
+	}
+	if m.Make("busy", 3, 24*time.Hour, now.Add(time.Hour)) == 0 {
+		t.Error("the busiest address was forgotten")
+	}
 }
