@@ -78,7 +78,6 @@ func TestDemoFaults(t *testing.T) {
 		t.Fatalf("status %d, %s\n%s", status, &errs, &out)
 	}
 	want := regexp.MustCompile(`(?s)All     talk from now on.*` +
-		`Load    \d+ messages to all, \d+ copies arrived; (none|\d+) late, the slowest took .*` +
 		`Ada     and Ben lose their channel.*Ada     has a channel to Ben again, after .*` +
 		`Ada     and Cleo: all that goes over their channel vanishes.*` +
 		`Load    .*; \d+ late, the slowest took \d{4}\.\d ms, from (Ada to Cleo|Cleo to Ada).*` +
@@ -86,7 +85,7 @@ func TestDemoFaults(t *testing.T) {
 		`All     are parted: no channel leads from Ada and Ben to Cleo and Dan.*` +
 		`All     are one group again, after \d\.\d s.*` +
 		`All     said \d+ things meanwhile; none is missing, none came twice`)
-	if !want.MatchString(out.String()) {
+	if !want.MatchString(out.String()) || strings.Count(out.String(), "  Load    ") < 10 {
 		t.Errorf("not as expected:\n%s", &out)
 	}
 }

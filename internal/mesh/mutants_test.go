@@ -40,6 +40,8 @@ var mutants = []mutant{
 	{"EXT-6 too much is acknowledged", "delivery.go", "\tcase u.Number > m.came+1:\n", "\tcase u.Number > m.came+1:\n\t\tm.came++\n"},
 	{"EXT-6 late acknowledgements", "delivery.go", "AckDelay      = 50 ", "AckDelay      = 90 "},
 	{"EXT-6 doubles are not acknowledged", "delivery.go", "\t\tc.ackNow(m) // the acknowledgement may have been lost\n", ""},
+	{"EXT-7 nothing is kept", "delivery.go", "it.sent = max(it.sent, len(it.msg.data)-it.left(n))", "it.sent = len(it.msg.data)"},
+	{"EXT-8 no repetition when the way changes", "delivery.go", "\tc.tryAgain(m)\n\tc.rewind(m)\n", "\tc.tryAgain(m)\n"},
 	{"EXT-7 the window is forgotten", "delivery.go", "limit := min(m.window, c.cfg.SendQueue)", "limit := c.cfg.SendQueue"},
 	{"EXT-7 what is acknowledged is not freed", "delivery.go", "m.queue = m.queue[1:]\n\t\tm.at = max(0, m.at-1)", "m.queue = m.queue[1:]\n\t\tm.at = max(0, m.at-1)\n\t\tm.queued += itemCost"},
 	{"EXT-8 no repetition on a way over others", "delivery.go", "\t\tif m.acked < m.numbers {\n\t\t\tc.rewind(m)", "\t\tif false {\n\t\t\tc.rewind(m)"},
@@ -50,6 +52,9 @@ var mutants = []mutant{
 	{"MSG-14 delivery after a leave", "fullmesh.go", "delete(c.members, m.id)\n", ""},
 	{"MSG-6 the last comes first", "send.go", "m.queue = append(m.queue, item{msg: s.msg})", "m.queue = append(m.queue[:m.at:m.at], append([]item{{msg: s.msg}}, m.queue[m.at:]...)...)"},
 	{"MSH-19 nothing is forwarded", "channel.go", "\t\tc.forward(ch, &m)\n", ""},
+	{"EXT-9 no way round a silent channel", "route.go", "if m.ch != nil && !m.ch.suspect {\n\t\treturn m.ch", "if m.ch != nil {\n\t\treturn m.ch"},
+	{"EXT-11 a dead channel is kept", "delivery.go", "ch.lives > 0 && c.now-ch.lives >= ProbeInterval", "false"},
+	{"EXT-12 pauses do not grow", "fullmesh.go", "SeekDelay<<min(m.tries, 20)", "SeekDelay"},
 }
 
 // TestMutants breaks one rule of the contract of delivery at a time, and expects that the simulator notices within 1,000

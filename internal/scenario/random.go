@@ -21,13 +21,13 @@ type maker struct {
 }
 
 // Random makes the scenario of a seed. Most have 3 to 12 members, one in a hundred has 50, one in 500
-// has 100, and one in 2,000 has 200. In most
+// has 100, and one in 1,000 has 200. In most
 // of them the group stays whole ([Scenario.Parted]); in some it is cut into parts, and healed.
 func Random(seed uint64) *Scenario {
 	m := &maker{Scenario: &Scenario{Seed: seed + 1}, rand: rand.New(rand.NewPCG(seed, 1))}
 	n, events := 3+m.rand.IntN(4), 60+m.rand.IntN(90)
 	switch {
-	case seed%2000 == 1999: // it takes a minute or two
+	case seed%1000 == 999:
 		n, events = 200, 15
 	case seed%500 == 399:
 		n, events = 100, 20
@@ -55,6 +55,10 @@ func Random(seed uint64) *Scenario {
 		m.Original = append(m.Original, m.Members[m.rand.IntN(n)])
 	}
 	m.links.original = m.Original
+	if seed%20 == 7 {
+		m.oneFault()
+		return m.Scenario
+	}
 	kind := m.rand.IntN(10)
 	if kind == 0 && n > 3 && n < 20 {
 		m.split(events / 3)
@@ -85,7 +89,7 @@ func (m *maker) expect() {
 	switch {
 	case more > 0:
 	case silent == 1:
-		m.WithinLatency = 4 * time.Second
+		m.WithinLatency = 2500*time.Millisecond + 4*m.MaxLatency
 	case silent == 0 && broken == 1:
 		m.WithinLatency = 300*time.Millisecond + 4*m.MaxLatency
 	}
@@ -183,6 +187,31 @@ func (m *maker) end() {
 		m.add(Event{Do: Signaling, Up: true})
 		m.down = false
 	}
+}
+
+// oneFault has one channel fail while all talk all the time.
+func (m *maker) oneFault() {
+	m.Original, m.links.original, m.Window = nil, nil, 0
+	m.MinLatency = time.Duration(1+m.rand.IntN(5)) * time.Millisecond
+	m.MaxLatency = m.MinLatency + time.Duration(m.rand.IntN(5))*time.Millisecond
+	for _, a := range m.Members {
+		m.Events = append(m.Events, Event{At: m.now, Do: Say, A: a, Size: MinSize, Every: time.Duration(10+m.rand.IntN(20)) * time.Millisecond,
+			For: 6 * time.Second})
+		m.now += time.Duration(m.rand.IntN(10)) * time.Millisecond
+	}
+	m.now += time.Second
+	a, b := m.pick(), m.pick()
+	for a == b {
+		b = m.pick()
+	}
+	if m.rand.IntN(2) == 0 {
+		m.add(Event{Do: Break, A: a, B: b})
+		m.WithinLatency = 150*time.Millisecond + 4*m.MaxLatency
+	} else {
+		m.add(Event{Do: Blackhole, A: a, B: b})
+		m.WithinLatency = 2500*time.Millisecond + 4*m.MaxLatency
+	}
+	m.now += 5 * time.Second
 }
 
 // split has the group fall into two parts for some time, and healed.
