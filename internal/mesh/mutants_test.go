@@ -52,6 +52,7 @@ var mutants = []mutant{
 	{"MSG-14 delivery after a leave", "fullmesh.go", "delete(c.members, m.id)\n", ""},
 	{"MSG-6 the last comes first", "send.go", "m.queue = append(m.queue, item{msg: s.msg})", "m.queue = append(m.queue[:m.at:m.at], append([]item{{msg: s.msg}}, m.queue[m.at:]...)...)"},
 	{"MSH-19 nothing is forwarded", "channel.go", "\t\tc.forward(ch, &m)\n", ""},
+	{"EXT-8 repetition on a live channel", "delivery.go", "m.acked == m.numbers && m.at == len(m.queue) || m.ch != nil && !m.ch.suspect && !m.astray {", "m.acked == m.numbers && m.at == len(m.queue) {"},
 	{"EXT-9 no way round a silent channel", "route.go", "if m.ch != nil && !m.ch.suspect {\n\t\treturn m.ch", "if m.ch != nil {\n\t\treturn m.ch"},
 	{"EXT-11 a dead channel is kept", "delivery.go", "ch.lives > 0 && c.now-ch.lives >= ProbeInterval", "false"},
 	{"EXT-12 pauses do not grow", "fullmesh.go", "SeekDelay<<min(m.tries, 20)", "SeekDelay"},

@@ -64,6 +64,9 @@ func Random(seed uint64) *Scenario {
 		m.split(events / 3)
 		return m.Scenario
 	}
+	if kind == 1 { // far from each other, and nothing fails
+		m.MaxLatency += 300 * time.Millisecond
+	}
 	for range events {
 		m.event(kind > 1)
 	}
