@@ -84,7 +84,7 @@ func TestProxy(t *testing.T) {
 		for _, id := range slices.Compact(ids) {
 			t.Run(flag+"/"+id, func(t *testing.T) {
 				t.Parallel()
-				if r := caseOf(t, everything()[flag], id).Run(target); r.Failed() {
+				if r := onceMore(t, caseOf(t, everything()[flag], id), func() Target { return target }); r.Failed() {
 					t.Error(r)
 				}
 			})

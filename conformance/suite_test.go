@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/meshpair/meshpair/internal/need"
@@ -194,7 +195,7 @@ func judge(t *testing.T, name string, target Target) {
 			t.Parallel()
 			r := Result{Case: c, Skipped: "it waits for more than 30 s, and is run with -slow"}
 			if *slow || !c.Long() {
-				r = c.Run(target)
+				r = onceMore(t, c, func() Target { return target })
 			}
 			report.Add("-"+name+" "+at, r)
 			switch v := r.Verdict(); {
@@ -207,6 +208,22 @@ func judge(t *testing.T, name string, target Target) {
 			}
 		})
 	}
+}
+
+var again sync.Mutex
+
+// onceMore runs a case, and once more if it fails, when no other one is run again: where all cases and browsers share a busy
+// machine, peers and their times come late. What is wrong fails twice.
+func onceMore(t *testing.T, c *Case, target func() Target) Result {
+	t.Helper()
+	r := c.Run(target())
+	if !r.Failed() {
+		return r
+	}
+	again.Lock()
+	defer again.Unlock()
+	t.Logf("is run once more, as it failed: %v", r)
+	return c.Run(target())
 }
 
 // judgeOriginal runs the cases of a flag's target on an original: what it fails is a deviation
@@ -223,9 +240,17 @@ func judgeOriginal(t *testing.T, name, file string, start func(t *testing.T, fai
 		}
 		t.Run(c.ID, func(t *testing.T) {
 			t.Parallel()
-			target := start(t, expected)
-			target.Strict = true
-			r := c.Run(target)
+			run := func() Target {
+				target := start(t, expected)
+				target.Strict = true
+				return target
+			}
+			var r Result
+			if expected || slices.Contains(either, c.ID) {
+				r = c.Run(run())
+			} else {
+				r = onceMore(t, c, run)
+			}
 			report.Add("the original by "+file, r)
 			switch {
 			case r.Failed() && !expected:

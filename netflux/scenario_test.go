@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ type stage struct {
 	t      *testing.T
 	sc     *scenario.Scenario
 	ledger *scenario.Ledger
-	begin  time.Time
+	begin  atomic.Int64 // in ns since 1970; events are noted meanwhile
 	key    string
 	peer   func(cfg netflux.Config) *peer
 	here   map[string]*peer
@@ -42,7 +43,7 @@ func readScenario(t *testing.T, name string) *scenario.Scenario {
 	return sc
 }
 
-func (s *stage) now() time.Duration { return time.Since(s.begin) }
+func (s *stage) now() time.Duration { return time.Since(time.Unix(0, s.begin.Load())) }
 
 // join adds a member, which has joined when it returns.
 func (s *stage) join(name string) {
@@ -111,7 +112,7 @@ func (s *stage) run() {
 		}
 		return true
 	})
-	s.begin = time.Now()
+	s.begin.Store(time.Now().UnixNano())
 	mishap, healed := time.Duration(0), true
 	look := func() {
 		if !healed && s.agreed() {
