@@ -80,10 +80,10 @@ func TestDemoFaults(t *testing.T) {
 	want := regexp.MustCompile(`(?s)All     talk from now on.*` +
 		`Ada     and Ben lose their channel.*Ada     has a channel to Ben again, after .*` +
 		`Ada     and Cleo: all that goes over their channel vanishes.*` +
-		`Load    .*; \d+ late, the slowest took \d{4}\.\d ms, from (Ada to Cleo|Cleo to Ada).*` +
-		`Ada     has a channel to Cleo again, \d\.\d s after.*` +
+		`Load    .*; \d+ late, the slowest took [\d.]+ ms, from .*` +
+		`Ada     has a channel to Cleo again, [\d.]+ s after.*` +
 		`All     are parted: no channel leads from Ada and Ben to Cleo and Dan.*` +
-		`All     are one group again, after \d\.\d s.*` +
+		`All     are one group again, after [\d.]+ s.*` +
 		`All     said \d+ things meanwhile; none is missing, none came twice`)
 	if !want.MatchString(out.String()) || strings.Count(out.String(), "  Load    ") < 10 {
 		t.Errorf("not as expected:\n%s", &out)
