@@ -193,6 +193,12 @@ type framesData struct {
 	After *uint64 `json:"after"`
 }
 
+// wantHello expects the hello of a client that knows the extension.
+func (d *duet) wantHello() (h helloData) {
+	d.wantInternal("meshpair.hello", &h)
+	return h
+}
+
 func (d *duet) hello(window int) { d.tell("meshpair.hello", helloData{1, window, 1 << 20}) }
 
 // wantFrames expects the word that frames begin after so many messages.
@@ -205,7 +211,7 @@ func (d *duet) wantFrames(after uint64) {
 // greet pairs the client under test with one that knows the extension, up to where both send frames.
 func (d *duet) greet(initiator bool, window int, more driver.Command) (h helloData, socket *road) {
 	d.pair(initiator, more)
-	d.wantInternal("meshpair.hello", &h)
+	h = d.wantHello()
 	d.hello(window)
 	d.wantFrames(0)
 	d.tell("meshpair.frames", map[string]int{"after": 0})
@@ -236,8 +242,7 @@ var noUpgrade = driver.Command{"autoUpgrade": false}
 var psxHello = []*Case{
 	{"PSX-70/hello", []string{"PSX-70"}, Must, "the first message after peer.connected is a hello", false, inDuet(func(d *duet) {
 		d.pair(false, noUpgrade)
-		var h helloData
-		d.wantInternal("meshpair.hello", &h)
+		h := d.wantHello()
 		d.expect(h.Version == 1 && h.Window >= leastWindow && h.MaxMessage > 0, "the hello", "version 1, window and maxMessage", fmt.Sprintf("%+v", h))
 	})},
 	{"PSX-70/original", []string{"PSX-70"}, Must, "a peer that says something else before a hello is an original", false, inDuet(func(d *duet) {
@@ -260,8 +265,7 @@ var psxHello = []*Case{
 	})},
 	{"PSX-70/late", []string{"PSX-70", "PSX-71"}, Must, "a hello is taken after 3 s of silence, too", false, inDuet(func(d *duet) {
 		d.pair(false, noUpgrade)
-		var h helloData
-		d.wantInternal("meshpair.hello", &h)
+		d.wantHello()
 		time.Sleep(3200 * time.Millisecond) // the time is what the case is about
 		d.sendText("as it is")
 		d.wantFromClient(opText, "as it is")
@@ -272,8 +276,7 @@ var psxHello = []*Case{
 	})},
 	{"PSX-71/after", []string{"PSX-71"}, Must, "what is sent before the hello counts as frames", false, inDuet(func(d *duet) {
 		d.pair(false, noUpgrade)
-		var h helloData
-		d.wantInternal("meshpair.hello", &h)
+		d.wantHello()
 		d.sendText("one")
 		d.sendText("two")
 		d.wantFromClient(opText, "one")
@@ -289,12 +292,14 @@ var psxHello = []*Case{
 	})},
 	{"PSX-71/missing", []string{"PSX-71"}, Must, "when a message before the frames is missing the connection ends", false, inDuet(func(d *duet) {
 		d.pair(false, noUpgrade)
+		d.wantHello()
 		d.hello(leastWindow)
 		d.tell("meshpair.frames", map[string]int{"after": 1})
 		d.wantEnd("after 0 messages instead of 1")
 	})},
 	{"PSX-71/cut", []string{"PSX-71"}, Must, "when the WebSocket ends before the frames began the connection ends", false, inDuet(func(d *duet) {
 		d.pair(false, nil)
+		d.wantHello()
 		d.hello(leastWindow)
 		d.byChannel(false)
 		d.socket.drop()

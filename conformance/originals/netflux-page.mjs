@@ -32,7 +32,7 @@ function network() {
   })
   proto.setRemoteDescription = function (d) {
     if (!remotes.has(this)) {
-      remotes.set(this, /^s=(.*?)\r?$/m.exec(d.sdp)[1])
+      remotes.set(this, /^s=(.*?)\r?$/m.exec(d.sdp)?.[1]) // what is no SDP names nobody
     }
     return setRemoteDescription.call(this, cut(this) ? { type: d.type, sdp: d.sdp.replace(/^a=candidate.*\r?\n/gm, '') } : d)
   }
