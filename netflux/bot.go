@@ -52,7 +52,7 @@ type Bot struct {
 	closed bool
 }
 
-// NewBot returns a bot that is in no group. It fails with ErrListen, ErrNoSignaling, ErrPlaintext or ErrICEServer if the
+// NewBot returns a bot that is in no group. It fails with ErrListen, ErrNoSignaling, ErrPlaintext, ErrSecretText or ErrICEServer if the
 // configuration cannot be used.
 func NewBot(cfg BotConfig) (*Bot, error) {
 	if err := checkListenURL(cfg.URL); err != nil {
@@ -62,6 +62,9 @@ func NewBot(cfg BotConfig) (*Bot, error) {
 		if _, err := cfg.Group.signalingURL("key"); err != nil {
 			return nil, err
 		}
+	}
+	if _, err := cfg.Group.keys("key"); err != nil {
+		return nil, err
 	}
 	if err := cfg.Group.checkICE(); err != nil {
 		return nil, err
@@ -136,7 +139,7 @@ func (b *Bot) admit(r *http.Request, call mesh.Call) (*webSocket, error) {
 		}
 		in = in || int64(g.GroupID()) == call.Group && !g.leaving()
 	}
-	if !call.Invites() || in { // CHN-10: nor if the key is another
+	if !call.Invites() || in || b.cfg.Group.Secret != "" { // CHN-10: nor if the key is another; SEC-27: nor by who is not sealed
 		return nil, err
 	}
 	if b.cfg.Admit != nil {

@@ -36,6 +36,12 @@ type Config struct {
 	// ever contacted that was not named.
 	SignalingURL string
 
+	// Secret seals the group: only who has the same one, beside the key, can be a member, and neither the signaling server
+	// nor a member that passes messages on can read or change what two members say. The server knows the group by a name
+	// made from both. No original can be in a sealed group, and nobody can be invited into one yet. By default groups are
+	// not sealed. (SEC-1, SEC-4)
+	Secret Secret
+
 	// TLS is used for wss URLs, of signaling and of members; by default the system's roots verify these. Members are
 	// shown none of its certificates. (SEC-30)
 	TLS *tls.Config

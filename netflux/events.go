@@ -55,7 +55,7 @@ const (
 func (s SignalingState) String() string { return mesh.SignalingState(s).String() }
 
 // An Event is something that happened in a group: a [Message], [MemberJoined], [MemberLeft], [StateChanged],
-// [SignalingChanged], [MessageRefused], [ConnectFailed] or [ICEServerFailed]. Further types may be added.
+// [SignalingChanged], [MessageRefused], [ConnectFailed], [ICEServerFailed] or [IdentityDisputed]. Further types may be added.
 type Event interface{ event() }
 
 type (
@@ -103,6 +103,16 @@ type (
 		Err error
 	}
 
+	// IdentityDisputed tells that two identities of one member of a sealed group have been named or shown: somebody lies.
+	// The first one stays. KnownBy and OtherBy are who said so; 0 is this member's own sight. (SEC-25)
+	IdentityDisputed struct {
+		ID      uint32
+		Known   string
+		KnownBy uint32
+		Other   string
+		OtherBy uint32
+	}
+
 	// ICEServerFailed tells that a server in [Config].ICEServers, which members may need to reach each other, gives no
 	// address, and why: Err is ErrNoAnswer, ErrNoICEServer, an *[ICEServerError], or an error of the network or of TLS.
 	// A server is looked at when a channel lacks its address; that is told for each URL, not for each channel: once
@@ -121,6 +131,7 @@ func (StateChanged) event()     {}
 func (SignalingChanged) event() {}
 func (MessageRefused) event()   {}
 func (ConnectFailed) event()    {}
+func (IdentityDisputed) event() {}
 func (ICEServerFailed) event()  {}
 
 // eventCost is what an event that waits costs beside its message's bytes.

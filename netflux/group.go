@@ -78,7 +78,7 @@ func newGroup(cfg Config, noSignaling, leaveAlone bool) *Group {
 //
 // A key has 1 to 512 bytes, in the form in which it stands in a URL; [NewKey] makes one. As long as the signaling server
 // cannot be reached Join tries again, unless [Config].NoRejoin is set, until ctx ends; ctx has no influence later. It
-// fails with ErrNoSignaling, ErrPlaintext, ErrICEServer, ErrListen, ErrKey, ErrInGroup or a *[JoinError]; the group is left then.
+// fails with ErrNoSignaling, ErrPlaintext, ErrICEServer, ErrListen, ErrKey, ErrSecretText, ErrInGroup or a *[JoinError]; the group is left then.
 func (g *Group) Join(ctx context.Context, key string) error {
 	path, err := escapeKey(key)
 	if err == nil {
@@ -89,6 +89,13 @@ func (g *Group) Join(ctx context.Context, key string) error {
 	}
 	if err != nil {
 		return err
+	}
+	keys, err := g.cfg.keys(path)
+	if err != nil {
+		return err
+	}
+	if keys != nil {
+		path = keys.Room() // SEC-4
 	}
 	if err := g.lockLeft(ctx); err != nil {
 		return err
@@ -106,7 +113,7 @@ func (g *Group) Join(ctx context.Context, key string) error {
 	g.key, g.path, g.joins, g.failure = key, path, result, nil
 	g.left = make(chan struct{})
 	g.ice.begin(g.cfg)
-	g.run(g.core.Step(g.now(), mesh.Join{Key: key, Listen: g.url}))
+	g.run(g.core.Step(g.now(), mesh.Join{Key: key, Keys: keys, Listen: g.url}))
 	g.unlock(false)
 	select {
 	case err := <-result:
@@ -248,7 +255,7 @@ func (g *Group) send(ctx context.Context, kind Kind, in mesh.Send) error {
 }
 
 // Invite lets a [Bot] join the group, which listens at the URL, of scheme ws or wss. It returns nil when the
-// bot is a member, and fails with ErrNotInGroup, ErrURL, ErrPlaintext, ErrBusy, ErrTimeout, ErrGone or an error of the network. (CHN-9)
+// bot is a member, and fails with ErrNotInGroup, ErrNotInvited, ErrURL, ErrPlaintext, ErrBusy, ErrTimeout, ErrGone or an error of the network. (CHN-9)
 func (g *Group) Invite(ctx context.Context, url string) error {
 	g.mu.Lock()
 	token, result := g.newToken()

@@ -83,6 +83,9 @@ func (g *Group) invited(call mesh.Call) (*webSocket, error) {
 	if err != nil {
 		return nil, err
 	}
+	if g.cfg.Secret != "" { // SEC-27: the group would not be sealed
+		return nil, mesh.ErrCall
+	}
 	g.mu.Lock()
 	defer g.unlock(false)
 	if g.shut {

@@ -88,6 +88,8 @@ func (g *Group) tell(o mesh.Output) {
 		g.mail.put(MessageRefused(o))
 	case mesh.Unconnected:
 		g.mail.put(g.ice.unconnected(ConnectFailed(o)))
+	case mesh.Disputed:
+		g.mail.put(IdentityDisputed{o.ID, o.Known.String(), o.KnownBy, o.Other.String(), o.OtherBy})
 	case mesh.NewSignalingState:
 		if o.Err != nil {
 			g.failure = o.Err

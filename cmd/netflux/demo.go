@@ -41,11 +41,13 @@ type demo struct {
 	logger   *slog.Logger
 	patience time.Duration
 	bulk     int                                                  // how many bytes are many
+	sealed   bool                                                 // the group is
 	calm     bool                                                 // without faults
 	meddle   func(to string, m netflux.Message) []netflux.Message // for tests, or nil: what arrives in place of a message
 
 	server   *demoServer
 	key      string
+	secret   netflux.Secret
 	actors   []*actor
 	channels int
 
@@ -75,6 +77,7 @@ func demoCommand(ctx context.Context, e *env, args []string) error {
 func runDemo(ctx context.Context, e *env, args []string, d *demo) error {
 	n := e.flags.Int("members", 5, "how many `members` the group has, 2 to 20")
 	e.flags.BoolVar(&d.calm, "calm", d.calm, "leave out the part in which channels fail while all talk, and the group falls apart")
+	e.flags.BoolVar(&d.sealed, "sealed", d.sealed, "seal the group: neither the signaling server nor who passes messages on can read them")
 	if err := e.parse(args, demoHelp); err != nil {
 		return err
 	}
@@ -83,6 +86,9 @@ func runDemo(ctx context.Context, e *env, args []string, d *demo) error {
 		return errUsage
 	}
 	d.show, d.logger, d.key = newTimeline(e.stdout), e.logger(), netflux.NewKey()
+	if d.sealed {
+		d.secret = netflux.NewSecret()
+	}
 	d.changed, d.ids, d.ledger = make(chan struct{}), make(map[uint32]string), newLedger()
 	playing, cancel := context.WithTimeoutCause(ctx, demoTime, fmt.Errorf("it took longer than %v", demoTime))
 	defer cancel()
@@ -96,6 +102,9 @@ func runDemo(ctx context.Context, e *env, args []string, d *demo) error {
 // play shows all of the demo.
 func (d *demo) play(ctx context.Context, names []string) error {
 	fmt.Fprintf(d.show.w, "A signaling server and %d members in this process, over WebRTC data channels on 127.0.0.1.\n\n", len(names))
+	if d.sealed {
+		fmt.Fprint(d.show.w, "The group is sealed: what two of them say, no other one and no server can read.\n\n")
+	}
 	d.server = &demoServer{config: sigver.Config{Logger: d.logger}}
 	if err := d.server.start(); err != nil {
 		return err
@@ -235,7 +244,7 @@ func (d *demo) part() error {
 func (d *demo) newActor(name string) *actor {
 	a := &actor{name: name, state: netflux.Left, here: make(map[uint32]time.Time), gone: make(map[uint32]time.Time)}
 	a.group = netflux.New(netflux.Config{
-		SignalingURL: d.server.url(), Loopback: true, Logger: d.logger.With("who", name), OnEvent: func(e netflux.Event) { d.event(a, e) },
+		SignalingURL: d.server.url(), Secret: d.secret, Loopback: true, Logger: d.logger.With("who", name), OnEvent: func(e netflux.Event) { d.event(a, e) },
 	})
 	return a
 }

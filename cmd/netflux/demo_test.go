@@ -296,3 +296,20 @@ func TestEither(t *testing.T) {
 		}
 	}
 }
+
+// TestDemoSealed has the demo's group sealed by one flag: all else is as ever.
+func TestDemoSealed(t *testing.T) {
+	status, out, errs := runCommand("demo", "-sealed", "-calm", "-members", "3")
+	if status != 0 || errs != "" || !strings.Contains(out, "The group is sealed") || !strings.Contains(out, "all intact, each exactly once") {
+		t.Errorf("status %d, %s\n%s", status, errs, out)
+	}
+}
+
+// TestSecret makes two secrets, which differ (SEC-1, SEC-2).
+func TestSecret(t *testing.T) {
+	_, one, _ := runCommand("secret")
+	status, two, errs := runCommand("secret")
+	if status != 0 || errs != "" || len(two) != 68 || !strings.HasPrefix(two, "mpsecret1") || one == two {
+		t.Errorf("status %d, %q, %q, %s", status, one, two, errs)
+	}
+}

@@ -40,6 +40,7 @@ var commands = []command{
 	{"demo", "a group forms, talks and parts before your eyes; nothing else is needed", slog.LevelError, demoCommand},
 	{"chat", "a chat in the terminal, with other terminals and with browsers", slog.LevelError, chatCommand},
 	{"bot", "a member of many groups, which listens for the others' WebSockets", slog.LevelWarn, botCommand},
+	{"secret", "prints a new secret, which seals a group", slog.LevelWarn, secretCommand},
 	{"peer", "a member that is steered by JSON lines on standard input", slog.LevelWarn, peerCommand},
 }
 

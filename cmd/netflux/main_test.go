@@ -28,6 +28,7 @@ func TestHelp(t *testing.T) {
 		{[]string{"demo", "-members", "3", "--help"}, []string{"Usage: netflux demo"}},
 		{[]string{"chat", "-h"}, []string{"Usage: netflux chat", "-key KEY", "-signaling URL", "ws://127.0.0.1:8000", "-ice JSON", "-loopback", "-log", "/members", "/to NAME TEXT", "/invite URL", "/help"}},
 		{[]string{"bot", "-h"}, []string{"Usage: netflux bot -listen HOST:PORT", "-echo", "-cert", "-stay", "-max-groups", "-no-input", "-url"}},
+		{[]string{"secret", "-h"}, []string{"Usage: netflux secret"}},
 		{[]string{"peer", "-help"}, []string{"Usage: netflux peer", `"cmd":"join"`, "-log"}},
 	} {
 		status, out, errs := runCommand(test.args...)
@@ -90,6 +91,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"chat", "-key", "k", "-signaling", "127.0.0.1:8000"}, "-signaling must be ws://HOST:PORT"},
 		{[]string{"chat", "-key", "k", "-signaling", "ws://203.0.113.7:8000"}, "is not encrypted: use wss://, or say -insecure"}, // SEC-31
 		{[]string{"bot", "-listen", "127.0.0.1:0", "-signaling", "ws://203.0.113.7"}, "is not encrypted: use wss://, or say -insecure"},
+		{[]string{"chat", "-secret", "mpsecret1guess"}, "-secret: netflux: Config.Secret is not a secret"}, // SEC-2
 		{[]string{"chat", "-ice", "stun:127.0.0.1"}, "want a list such as"},
 		{[]string{"chat", "-ice", `[{"username":"u"}]`}, `each server needs "urls"`},
 		{[]string{"chat", "-ice", `[{"urls":["stun:127.0.0.1","bogus"]}]`}, `"bogus" is not a URL such as stun:HOST:PORT`},
@@ -104,7 +106,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"bot", "-listen", "127.0.0.1:0", "-ice", `[{"urls":"turn:127.0.0.1:1"}]`}, "ICE server"},
 	} {
 		status, out, errs := runCommand(test.args...)
-		if status != 2 || out != "" || !strings.Contains(errs, test.say) || strings.Count(errs, "\n") > 10 {
+		if status != 2 || out != "" || !strings.Contains(errs, test.say) || strings.Count(errs, "\n") > 11 {
 			t.Errorf("%v: status %d, printed %q and said %q, want %s in it", test.args, status, out, errs, test.say)
 		}
 	}

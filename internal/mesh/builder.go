@@ -23,7 +23,9 @@ type address struct {
 // initialised, or there will be none. While it lasts it is in Core.attempts, by its address's id.
 type attempt struct {
 	to          address
-	asked       bool // by this end
+	asked       bool   // by this end
+	waits       bool   // for a session, before it asks (SEC-12)
+	content     []byte // of the request
 	negotiating bool
 	timer       *timer
 	settled     func(error) // called once when it is over; may be nil
@@ -71,10 +73,27 @@ func (c *Core) cancelAttempts() {
 
 // request asks a peer for a channel (BLD-3, BLD-4, MSH-6).
 func (c *Core) request(to address, content []byte, settled func(error)) {
-	a := &attempt{to: to, asked: true, settled: settled}
+	a := &attempt{to: to, asked: true, content: content, settled: settled}
 	c.attempts[to.id] = a
-	a.timer = c.after(ResponseTimeout, func() { c.fail(a, ErrNoResponse) }) // BLD-7
-	c.send74(to, &wire.ChannelBuilder{Kind: wire.ChannelBuilderConnectionRequest, ConnectionRequest: content})
+	if a.waits = c.secure(a); !a.waits {
+		c.ask(a)
+		return
+	}
+	timeout := HandshakeTimeout
+	if to.signaling { // where a server that only asks for this member's view (SIG-50) waits for the end of it
+		timeout = ResponseTimeout
+	}
+	a.timer = c.after(timeout, func() { c.fail(a, ErrNoResponse) })
+}
+
+// ask sends the request of an attempt.
+func (c *Core) ask(a *attempt) {
+	a.timer.stop()
+	a.timer = c.after(ResponseTimeout, func() { // BLD-7
+		c.unanswered(a.to.id)
+		c.fail(a, ErrNoResponse)
+	})
+	c.send74(a.to, &wire.ChannelBuilder{Kind: wire.ChannelBuilderConnectionRequest, ConnectionRequest: a.content})
 }
 
 // send74 sends a message of the channel builder.
@@ -132,7 +151,7 @@ func (c *Core) requested(from address, content []byte) {
 // responded begins the negotiation with a peer that agreed to have a channel (BLD-9).
 func (c *Core) responded(from address, ok bool) {
 	a := c.attempts[from.id]
-	if a == nil || !a.asked || a.negotiating || a.to.signaling != from.signaling {
+	if a == nil || !a.asked || a.waits || a.negotiating || a.to.signaling != from.signaling {
 		return
 	}
 	if !ok {
@@ -292,6 +311,16 @@ func (c *Core) dial(a *attempt, other *wire.Info) {
 		return
 	}
 	a.channel.opens, a.channel.dials = true, true
+	if c.seal != nil {
+		s := c.session(a.to)
+		if s == nil {
+			c.tried(a, false, errNoSession)
+			return
+		}
+		_, index := s.Indexes()
+		c.emit(Dial{a.channel.link, dialSealedURL(other.WSS, k, index)})
+		return
+	}
 	c.emit(Dial{a.channel.link, dialURL(other.WSS, k, group, strconv.FormatUint(uint64(a.to.me), 10), c.key)})
 }
 
@@ -300,6 +329,9 @@ func (c *Core) invite(in Invite) {
 	switch {
 	case c.state != StateJoining && c.state != StateJoined || c.id == 0:
 		c.emit(Done{in.Token, ErrNotInGroup})
+		return
+	case c.seal != nil:
+		c.emit(Done{in.Token, ErrSealed})
 		return
 	case !isWebSocketURL(in.URL):
 		c.emit(Done{in.Token, fmt.Errorf("%w: %.100q", ErrURL, in.URL)})
@@ -330,7 +362,11 @@ func (c *Core) offer(a *attempt) {
 	}
 	a.channel.opens = true
 	c.builds[a.to.id] = a.channel
-	c.emit(Offer{a.channel.link, label{c.id, a.channel.kind.remote()}.String()})
+	id := c.id
+	if c.seal != nil { // SEC-22
+		id = 0
+	}
+	c.emit(Offer{a.channel.link, label{id, a.channel.kind.remote()}.String()})
 }
 
 // unbuilt is called when a channel came to nothing.
@@ -367,6 +403,7 @@ func (c *Core) tried(a *attempt, dataChannel bool, err error) {
 func (c *Core) succeed(id uint32) {
 	if a := c.attempts[id]; a != nil {
 		a.timer.stop()
+		c.unshake(a)
 		delete(c.attempts, id)
 		if a.channel != nil && a.channel.member == nil { // another one came first
 			c.close(a.channel, true)
@@ -386,6 +423,7 @@ func (c *Core) fail(a *attempt, err error) {
 		return
 	}
 	a.timer.stop()
+	c.unshake(a)
 	delete(c.attempts, a.to.id)
 	if ch := c.building(a); ch != nil && !ch.closing {
 		c.close(ch, true)

@@ -138,8 +138,14 @@ func (c *Core) opened(in Opened) {
 		return
 	case withJoining: // CHN-12
 		ch.listed = c.arrivals
-		c.queue(ch, (&wire.Channel{Kind: wire.ChannelInitPing, InitPing: wire.ChannelData{
-			GroupID: c.groupID, SenderID: c.id, Members: c.Members(), Key: c.key}}).Append(nil))
+		members := c.Members()
+		b, err := c.initial(ch, &wire.Channel{Kind: wire.ChannelInitPing, InitPing: wire.ChannelData{
+			GroupID: c.groupID, SenderID: c.id, Members: members, Key: c.room(), Identities: c.identities(members)}})
+		if err != nil {
+			c.broken(ch, err)
+			return
+		}
+		c.queue(ch, b)
 	}
 	ch.timer = c.after(InitTimeout, func() { c.broken(ch, ErrTimeout) }) // CHN-16
 }
@@ -187,7 +193,11 @@ func (c *Core) readLabel(ch *channel, text string) error {
 	case ch.to.signaling:
 		want = withJoining
 	}
-	if l.Type != want || want == internal && l.ID != ch.to.id {
+	id := ch.to.id
+	if c.seal != nil { // SEC-22
+		id = 0
+	}
+	if l.Type != want || want == internal && l.ID != id {
 		return fmt.Errorf("%w: label %.100q", ErrProtocol, text)
 	}
 	ch.kind = l.Type
@@ -209,9 +219,15 @@ func (c *Core) received(in Received) {
 	if ch.hole {
 		return
 	}
-	ch.missed = 0 // CHN-20
+	if c.seal == nil {
+		ch.missed = 0 // CHN-20
+	}
 	if ch.member == nil {
 		c.initialise(ch, in.Data)
+		return
+	}
+	if c.seal != nil {
+		c.receivedSealed(ch, in.Data)
 		return
 	}
 	c.heardOn(ch)
@@ -236,7 +252,19 @@ func (c *Core) received(in Received) {
 // initialise handles the first message of a channel through which one end joins (CHN-12, CHN-15).
 func (c *Core) initialise(ch *channel, data []byte) {
 	var m wire.Channel
-	err := m.Decode(data)
+	var from uint32
+	var err error
+	if c.seal != nil {
+		if from, data, err = c.openInitial(ch, data); err != nil { // SEC-21
+			c.broken(ch, err)
+			return
+		}
+	}
+	err = m.Decode(data)
+	if c.seal != nil && err == nil && (m.Kind == wire.ChannelInitPing && m.InitPing.SenderID != from ||
+		m.Kind == wire.ChannelInitPong && m.InitPong != from) { // SEC-11
+		err = ErrIdentity
+	}
 	switch {
 	case err != nil:
 	case m.Kind == wire.ChannelInitPing && ch.kind == withMember:
@@ -269,14 +297,18 @@ func (c *Core) initPing(ch *channel, d *wire.ChannelData) error {
 		return nil
 	}
 	c.groupID = d.GroupID
-	c.queue(ch, (&wire.Channel{Kind: wire.ChannelInitPong, InitPong: c.id}).Append(nil))
+	pong, err := c.initial(ch, &wire.Channel{Kind: wire.ChannelInitPong, InitPong: c.id})
+	if err != nil {
+		return err
+	}
+	c.queue(ch, pong)
 	c.becomeConstructing()
 	c.adopt(ch, d.SenderID)
 	if ch.member == nil { // there are too many already, and the channel is closed
 		return nil
 	}
 	c.wave = &wave{} // MSH-5, MSH-8
-	c.connectTo(d.Members, d.SenderID, c.wave)
+	c.connectTo(c.learn(d.Members, d.Identities, d.SenderID), d.SenderID, c.wave)
 	c.settle(c.wave)
 	return nil
 }
@@ -345,6 +377,9 @@ func (c *Core) closed(in Closed) {
 // queue has a message sent on a channel before the user's messages. A peer that takes none, and makes us answer all the
 // same, is dropped.
 func (c *Core) queue(ch *channel, b []byte) {
+	if b == nil { // there is no session to say it in
+		return
+	}
 	if ch.outSize+len(b) > MaxControl {
 		if !ch.flooded {
 			ch.flooded = true

@@ -1,10 +1,12 @@
 package mesh
 
 import (
+	"io"
 	"math/bits"
 	"slices"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/sealed"
 	"github.com/meshpair/meshpair/internal/wire"
 )
 
@@ -71,10 +73,15 @@ const (
 type Config struct {
 	Rand func() uint32 // uniform; ids and pauses are drawn from it
 
+	// Of sealed groups (chapter SEC):
+	Identity *sealed.Identity // of this member; nil: another one for each id (SEC-5)
+	Allow    []sealed.Public  // who may be a member; nil: whoever has the secret (SEC-26)
+	Entropy  io.Reader        // of all keys, which must not fail; nil: that of crypto/rand
+
 	NoDial       bool // open no WebSocket because a peer listens
 	NoRejoin     bool // leave, rather than begin anew, when everything is lost
 	NoSignaling  bool // there is no signaling server; groups are joined by invitation alone
-	Original     bool // keep to what originals know: no chapter EXT
+	Original     bool // keep to what originals know: no chapter EXT; not in sealed groups, which need it (SEC-16)
 	LeaveAlone   bool // leave when the last other member has left (CHN-29)
 	MaxMembers   int  // of the group, this one included
 	SendQueue    int  // bytes that may wait for one member, or for its acknowledgement, before sends wait
@@ -118,6 +125,7 @@ type Core struct {
 	leftErr  error // why the group is about to be left
 	topology topology
 	key      string
+	seal     *seal  // nil: the group is not sealed
 	listen   string // the URL at which this member listens, "" for none
 	id       uint32 // of this member; 0 when there is none
 	groupID  uint32
@@ -152,11 +160,12 @@ type Core struct {
 	strayed []uint32 // members whose last channel failed
 	seeking *timer   // until they are asked for another
 
-	buf     []byte     // scratch
-	waiting []*sending // sends without room, in the order of the calls
-	chunkID uint32
-	partial int // bytes of incomplete messages, of all members
-	held    int // bytes of messages that wait for earlier ones, of all members
+	buf                      []byte     // scratch
+	plain, secret, unsealing []byte     // the same, for what is being sealed, is sealed, and is opened
+	waiting                  []*sending // sends without room, in the order of the calls
+	chunkID                  uint32
+	partial                  int // bytes of incomplete messages, of all members
+	held                     int // bytes of messages that wait for earlier ones, of all members
 }
 
 // New returns a core that has left.

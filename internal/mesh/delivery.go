@@ -26,11 +26,12 @@ const (
 // A delivery is the state of both sequences between this member and another one that keeps the contract: of each all
 // messages are delivered once and in order, whichever way they come.
 type delivery struct {
-	session uint32 // with which the other marks its messages to this one
-	theirs  uint32 // with which this one marks its; 0: the other has not said hello
-	window  int    // bytes that may be on their way
-	bye     bool   // it has said goodbye
-	parted  bool   // so has this one
+	session  uint32 // with which the other marks its messages to this one
+	theirs   uint32 // with which this one marks its; 0: the other has not said hello
+	window   int    // bytes that may be on their way
+	bye      bool   // it has said goodbye
+	cutShort error  // not all has come that it had sent when it did
+	parted   bool   // so has this one
 
 	numbers  uint64 // messages that have a number
 	acked    uint64 // those that have come
@@ -72,7 +73,7 @@ func (c *Core) greet(m *member) {
 // say sends a message of the contract.
 func (c *Core) say(m *member, d *wire.Delivery) {
 	if ch := c.route(m.id); ch != nil {
-		c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceDelivery, Content: d.Append(nil)}).Append(nil))
+		c.queue(ch, c.message(m.id, wire.ServiceDelivery, d.Append(nil)))
 	}
 }
 
@@ -102,8 +103,11 @@ func (c *Core) deliveryMessage(on *channel, m *member, content []byte) {
 		}
 	case wire.DeliveryBye:
 		m.bye = true
+		if d.End > m.came { // SEC-34
+			m.cutShort = ErrCutShort
+		}
 		if m.ch == nil {
-			c.forget(m, nil)
+			c.forget(m, m.cutShort)
 		}
 	}
 }
@@ -271,7 +275,7 @@ func (c *Core) sendable(m *member) bool {
 		return false
 	}
 	if !m.keeps() {
-		return true
+		return c.seal == nil // SEC-16
 	}
 	limit := min(m.window, c.cfg.SendQueue)
 	if m.ch == nil || m.ch.suspect {
@@ -339,7 +343,7 @@ func (c *Core) dropEarly(m *member) {
 // sign sends a member a sign of life, or asks it for one, on a channel.
 func (c *Core) sign(ch *channel, m *member, is bool) {
 	d := wire.Delivery{Kind: wire.DeliveryProbe, Probe: is}
-	c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceDelivery, Content: d.Append(nil)}).Append(nil))
+	c.queue(ch, c.message(m.id, wire.ServiceDelivery, d.Append(nil)))
 }
 
 // probe looks for channels on which nothing comes, and goes round them: their ends do not know of it (EXT-9). One whose
@@ -453,6 +457,12 @@ func (c *Core) leading() []uint32 {
 	return ids
 }
 
+// leadingHere is what others are told of them (MSH-9).
+func (c *Core) leadingHere() *wire.FullMesh {
+	ids := c.leading()
+	return &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: ids, Identities: c.identities(ids)}
+}
+
 // strand makes a member distant whose channel broke without a goodbye: it lives, as far as is known, and others lead
 // to it (EXT-10).
 func (c *Core) strand(m *member, err error) {
@@ -487,7 +497,7 @@ func (c *Core) ledTo(m *member, adjacent []uint32) bool {
 	m.adjacent, m.guessed = adjacent[:min(len(adjacent), c.cfg.MaxMembers)], false
 	c.reroute()
 	if guessed {
-		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.leading()})
+		c.tellMesh(m.id, c.leadingHere())
 	}
 	c.rewakeOne(m)
 	return true
@@ -499,7 +509,7 @@ func (c *Core) guessAgain(m *member) {
 	if m.guessed && len(m.adjacent) > 1 {
 		m.adjacent = append(m.adjacent[1:], m.adjacent[0])
 		c.reroute()
-		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.leading()})
+		c.tellMesh(m.id, c.leadingHere())
 		c.shout(m)
 	}
 }
@@ -507,8 +517,7 @@ func (c *Core) guessAgain(m *member) {
 // shout tells a member to which nobody knows the way who leads here, through others than the one that is the guess: one
 // of them may know it.
 func (c *Core) shout(m *member) {
-	f := wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.leading()}
-	b := (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceFullMesh, Content: f.Append(nil)}).Append(nil)
+	b := c.message(m.id, wire.ServiceFullMesh, c.leadingHere().Append(nil)) // sealed once: one will do
 	guess, left := c.route(m.id), maxShout
 	for _, id := range m.adjacent {
 		if o := c.members[id]; o != nil && o.ch != nil && !o.ch.suspect && o.ch != guess && left > 0 {
@@ -528,8 +537,11 @@ func (c *Core) part(ch *channel) bool {
 	for _, m := range c.order {
 		if m.keeps() && !m.parted && c.route(m.id) == ch {
 			m.parted, said = true, true
-			c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceDelivery,
-				Content: (&wire.Delivery{Kind: wire.DeliveryBye}).Append(nil)}).Append(nil))
+			bye := wire.Delivery{Kind: wire.DeliveryBye}
+			if c.seal != nil {
+				bye.End = m.numbers // SEC-34
+			}
+			c.queue(ch, c.message(m.id, wire.ServiceDelivery, bye.Append(nil)))
 		}
 	}
 	return said

@@ -122,7 +122,7 @@ func (c *Core) introduceTo(m *member, others []*member) {
 		}
 	}
 	if len(ids) > 1 {
-		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshMembers, Members: ids})
+		c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshMembers, Members: ids, Identities: c.identities(ids)})
 	}
 }
 
@@ -193,6 +193,9 @@ func (c *Core) lose(m *member, err error) {
 		c.strand(m, err)
 		return
 	}
+	if err == nil {
+		err = m.cutShort
+	}
 	c.forget(m, err)
 	if c.state == StateLeaving {
 		return
@@ -246,6 +249,7 @@ func (c *Core) seek() {
 // forget removes a member and all that is held for it (MSH-23).
 func (c *Core) forget(m *member, err error) {
 	delete(c.members, m.id)
+	c.unpair(m.id)
 	c.order = remove(c.order, m)
 	c.reroute()
 	c.partial -= m.partial // MSG-12
@@ -387,8 +391,9 @@ func (c *Core) fullMesh(from uint32, content []byte) {
 	}
 	switch m.Kind {
 	case wire.FullMeshMembers: // MSH-12
-		c.connectTo(m.Members, from, nil)
+		c.connectTo(c.learn(m.Members, m.Identities, from), from, nil)
 	case wire.FullMeshAdjacentMembers: // MSH-9
+		c.learn(m.AdjacentMembers, m.Identities, from)
 		if !c.ledTo(c.members[from], m.AdjacentMembers) {
 			c.hearOf(from, m.AdjacentMembers)
 		}
@@ -401,6 +406,9 @@ func (c *Core) fullMesh(from uint32, content []byte) {
 
 // tellMesh sends a message of the full mesh to a member.
 func (c *Core) tellMesh(id uint32, m *wire.FullMesh) {
+	if c.seal != nil && c.sessionWith(id) == nil { // it is no member yet (SEC-35)
+		return
+	}
 	if err := c.tell(address{id: id, me: c.id}, wire.ServiceFullMesh, m.Append(nil)); err != nil {
 		c.emit(Note{Text: "message not sent", ID: id, Err: err})
 	}
@@ -410,7 +418,7 @@ func (c *Core) tellMesh(id uint32, m *wire.FullMesh) {
 func (c *Core) notifyDistant() {
 	for _, m := range c.order {
 		if m.ch == nil {
-			c.tellMesh(m.id, &wire.FullMesh{Kind: wire.FullMeshAdjacentMembers, AdjacentMembers: c.leading()})
+			c.tellMesh(m.id, c.leadingHere())
 		}
 	}
 }
@@ -469,7 +477,7 @@ func (c *Core) heartbeat(m *member) {
 	}
 	if !ch.beating { // CHN-18; one at a time, if the link takes none
 		ch.beating = true
-		c.queue(ch, (&wire.Message{SenderID: c.id, RecipientID: m.id, ServiceID: wire.ServiceHeartbeat}).Append(nil))
+		c.queue(ch, c.message(m.id, wire.ServiceHeartbeat, nil))
 	}
 }
 
@@ -477,7 +485,8 @@ func (c *Core) heartbeat(m *member) {
 func (c *Core) membersRound() {
 	c.round = c.after(MembersInterval, c.membersRound)
 	if id := c.antecedent(); id != 0 {
-		c.tellMesh(id, &wire.FullMesh{Kind: wire.FullMeshMembers, Members: c.Members()})
+		members := c.Members()
+		c.tellMesh(id, &wire.FullMesh{Kind: wire.FullMeshMembers, Members: members, Identities: c.identities(members)})
 	}
 }
 
@@ -501,6 +510,13 @@ const maxListed = 10_000
 
 // maxURL is the longest URL of a member that is dialled, in bytes.
 const maxURL = 2048
+
+// dialSealedURL returns the URL by which a member of a sealed group that listens is dialled: only who has the session knows
+// what it means (SEC-22).
+func dialSealedURL(base string, k kind, index uint32) string {
+	return strings.TrimSuffix(base, "/") + "/?type=" + strconv.Itoa(int(k.remote())) +
+		"&wcId=0&senderId=" + strconv.FormatUint(uint64(index), 10) + "&sealed=1"
+}
 
 // dialURL returns the URL by which a member that listens is dialled (CHN-9).
 func dialURL(base string, k kind, group uint32, me, key string) string {

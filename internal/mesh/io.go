@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/meshpair/meshpair/internal/sealed"
 	"github.com/meshpair/meshpair/internal/wire"
 )
 
@@ -18,7 +19,8 @@ type (
 	// Join begins to join a group. The state must be Left.
 	Join struct {
 		Key    string
-		Listen string // the URL at which this member listens for WebSockets of others, "" for none
+		Keys   *sealed.Keys // of a sealed group; nil: it is not sealed
+		Listen string       // the URL at which this member listens for WebSockets of others, "" for none
 	}
 
 	// Leave leaves the group: when all has been sent that waits, or now.
@@ -110,7 +112,7 @@ type (
 	// DialSignaling wants a WebSocket to the signaling server for a key.
 	DialSignaling struct {
 		Link Link
-		Key  string
+		Key  string // of a sealed group its room name (SEC-4)
 	}
 
 	// Dial wants a WebSocket to a member that listens.
@@ -190,6 +192,16 @@ type (
 		Err   error
 	}
 
+	// Disputed tells the user of a member of which two identities have been named, or shown: somebody lies (SEC-25). The
+	// first one stays.
+	Disputed struct {
+		ID      uint32
+		Known   sealed.Public
+		KnownBy uint32 // who said so; 0: this member has been shown it
+		Other   sealed.Public
+		OtherBy uint32 // the same
+	}
+
 	// Note is for the log.
 	Note struct {
 		Text string
@@ -213,6 +225,7 @@ func (NewState) output()          {}
 func (NewSignalingState) output() {}
 func (Unconnected) output()       {}
 func (Done) output()              {}
+func (Disputed) output()          {}
 func (Note) output()              {}
 
 // Reasons for which a [Send] fails.
@@ -223,6 +236,7 @@ var (
 	ErrFull       = errors.New("netflux: no room to send")
 	ErrURL        = errors.New("netflux: not a URL of scheme ws or wss")
 	ErrCanceled   = errors.New("netflux: canceled")
+	ErrSealed     = errors.New("netflux: nobody can be invited into a sealed group yet")
 )
 
 // Reasons for which a channel is not built or a member is lost.
@@ -240,6 +254,15 @@ var (
 	ErrDropped     = errors.New("netflux: the channel was dropped on demand")
 	ErrBlocked     = errors.New("netflux: channels with this member are blocked on demand")
 	ErrAlone       = errors.New("netflux: all other members have left")
+)
+
+// Reasons of sealed groups alone for which a channel is not built or ends (SEC-28).
+var (
+	ErrSecret     = errors.New("netflux: the other end has not shown that it has the group's secret")
+	ErrIdentity   = errors.New("netflux: the other end has another identity than it should")
+	ErrNotAllowed = errors.New("netflux: the other end is not on the list of those who may be members")
+	ErrUnsealed   = errors.New("netflux: what came was not sealed")
+	ErrCutShort   = errors.New("netflux: left before all of what it had sent came")
 )
 
 // Reasons for which a message is not taken.

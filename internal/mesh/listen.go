@@ -15,6 +15,7 @@ type Call struct {
 	Group  int64  // the group's id, or what originals send in its place
 	Sender int64
 	Key    string // "" for none
+	Sealed bool   // by a member of a sealed group: Sender is the index of the session here (SEC-22)
 }
 
 // ErrCall says that a WebSocket is not accepted (CHN-10).
@@ -42,6 +43,7 @@ func ParseCall(query string) (Call, error) {
 		return call, refused("type, wcId or senderId is missing or malformed")
 	}
 	call.Kind = uint32(k)
+	call.Sealed = seen["sealed"] == "1"
 	// Originals do not encode the key, so that a + is one, and a % may stand alone.
 	call.Key = seen["key"]
 	if key, err := url.PathUnescape(call.Key); err == nil {
@@ -51,7 +53,7 @@ func ParseCall(query string) (Call, error) {
 }
 
 // Invites reports whether a call is one to join the caller's group.
-func (c Call) Invites() bool { return kind(c.Kind) == withMember && c.Key != "" }
+func (c Call) Invites() bool { return !c.Sealed && kind(c.Kind) == withMember && c.Key != "" }
 
 // Accept decides whether a WebSocket is accepted that a peer opens to this member, or to a bot that is to become one. If
 // it is, the link that it becomes is returned, whose end is told by [Closed] even if it never opened.
@@ -88,6 +90,9 @@ func (c *Core) accept(call Call) (*channel, error) {
 	if c.state != StateJoining && c.state != StateJoined {
 		return nil, refused("not in a group")
 	}
+	if c.seal != nil || call.Sealed {
+		return c.acceptSealed(call)
+	}
 	var a *attempt
 	if call.Sender >= 0 && call.Sender < 1<<32 {
 		a = c.attempts[uint32(call.Sender)]
@@ -119,4 +124,42 @@ func (c *Core) accept(call Call) (*channel, error) {
 	ch := c.newChannel(a.to, k, DialTimeout)
 	a.accepted = ch
 	return ch, nil
+}
+
+// acceptSealed makes a channel of a call to a member of a sealed group: of an attempt, which its session tells (SEC-22).
+func (c *Core) acceptSealed(call Call) (*channel, error) {
+	var a *attempt
+	k := kind(call.Kind)
+	if c.seal != nil && call.Sealed && call.Sender >= 0 && call.Sender < 1<<32 {
+		if s := c.seal.sessions[uint32(call.Sender)]; s != nil {
+			a = c.attemptIn(s, k)
+		}
+	}
+	switch {
+	case a == nil || !a.negotiating:
+		return nil, refused("no channel was agreed on")
+	case k == withJoining && c.topology != constructed:
+		return nil, refused("not a member of that group")
+	case len(c.making) >= MaxMaking:
+		return nil, ErrBusy
+	}
+	ch := c.newChannel(a.to, k, DialTimeout)
+	a.accepted = ch
+	return ch, nil
+}
+
+// attemptIn returns the attempt that goes on in a session, to get a channel of a kind.
+func (c *Core) attemptIn(s *session, k kind) *attempt {
+	if k == internal {
+		if a := c.attempts[s.id]; a != nil && !a.to.signaling {
+			return a
+		}
+		return nil
+	}
+	for id, b := range c.seal.behind {
+		if a := c.attempts[id]; b == s && a != nil && a.to.signaling && (id == 0) == (k == withMember) {
+			return a
+		}
+	}
+	return nil
 }

@@ -18,11 +18,12 @@ func TestParseCall(t *testing.T) {
 		want  Call
 		bad   bool
 	}{
-		{"type=0&wcId=4000000000&senderId=2147483648", Call{0, 4_000_000_000, 1 << 31, ""}, false},
-		{"senderId=-1&key=a%20b%2B%26%C3%A9&wcId=1&type=2", Call{2, 1, -1, "a b+&é"}, false},
-		{"type=1&wcId=1&senderId=7&key=a+b&key=c&more=x", Call{1, 1, 7, "a+b"}, false}, // as originals send it
-		{"type=1&wcId=1&senderId=7&key=100%", Call{1, 1, 7, "100%"}, false},
-		{"type=1&wcId=1&senderId=7&key=", Call{1, 1, 7, ""}, false},
+		{"type=0&wcId=4000000000&senderId=2147483648", Call{0, 4_000_000_000, 1 << 31, "", false}, false},
+		{"senderId=-1&key=a%20b%2B%26%C3%A9&wcId=1&type=2", Call{2, 1, -1, "a b+&é", false}, false},
+		{"type=1&wcId=1&senderId=7&key=a+b&key=c&more=x", Call{1, 1, 7, "a+b", false}, false}, // as originals send it
+		{"type=1&wcId=1&senderId=7&key=100%", Call{1, 1, 7, "100%", false}, false},
+		{"type=1&wcId=0&senderId=7&sealed=1", Call{1, 0, 7, "", true}, false}, // SEC-22
+		{"type=1&wcId=1&senderId=7&key=", Call{1, 1, 7, "", false}, false},
 		{"", Call{}, true},
 		{"type=3&wcId=1&senderId=7", Call{}, true},
 		{"type=-1&wcId=1&senderId=7", Call{}, true},
@@ -73,17 +74,17 @@ func TestAccept(t *testing.T) {
 		call Call
 		ok   bool
 	}{
-		{"joiner", Call{1, group, 7, "key"}, true},
-		{"joiner that nobody announced", Call{1, group, 8, "key"}, true},
-		{"joiner without the key", Call{1, group, 7, ""}, false},
-		{"joiner with another key", Call{1, group, 7, "kez"}, false},
-		{"joiner of another group", Call{1, group + 1, 7, "key"}, false},
-		{"member that was not agreed with", Call{0, group, int64(id(9)), ""}, false},
-		{"member with a signaling id", Call{0, group, 7, ""}, false},
-		{"invitation to the group it is in", Call{2, group, -1, "key"}, false},
-		{"invitation to another group", Call{2, group + 1, -1, "kez"}, false},
-		{"member through which to join, not agreed on", Call{2, group, 0, "key"}, false},
-		{"beyond 32 bits", Call{1, group, 7 + 1<<32, "key"}, true},
+		{"joiner", Call{1, group, 7, "key", false}, true},
+		{"joiner that nobody announced", Call{1, group, 8, "key", false}, true},
+		{"joiner without the key", Call{1, group, 7, "", false}, false},
+		{"joiner with another key", Call{1, group, 7, "kez", false}, false},
+		{"joiner of another group", Call{1, group + 1, 7, "key", false}, false},
+		{"member that was not agreed with", Call{0, group, int64(id(9)), "", false}, false},
+		{"member with a signaling id", Call{0, group, 7, "", false}, false},
+		{"invitation to the group it is in", Call{2, group, -1, "key", false}, false},
+		{"invitation to another group", Call{2, group + 1, -1, "kez", false}, false},
+		{"member through which to join, not agreed on", Call{2, group, 0, "key", false}, false},
+		{"beyond 32 bits", Call{1, group, 7 + 1<<32, "key", false}, true},
 	} {
 		r := listening(t)
 		ask(r)
@@ -124,15 +125,15 @@ func TestAcceptInside(t *testing.T) {
 		call Call
 		ok   bool
 	}{
-		{"the group", Call{0, int64(id(501)), int64(id(3)), ""}, true},
-		{"its own id", Call{0, int64(id(3)), int64(id(3)), ""}, true},
-		{"another's id", Call{0, int64(id(4)), int64(id(3)), ""}, false},
-		{"another sender", Call{0, int64(id(501)), int64(id(4)), ""}, false},
-		{"no sender", Call{0, int64(id(501)), -1, ""}, false},
-		{"as a joiner", Call{1, int64(id(501)), int64(id(3)), "key"}, true}, // which it may be
+		{"the group", Call{0, int64(id(501)), int64(id(3)), "", false}, true},
+		{"its own id", Call{0, int64(id(3)), int64(id(3)), "", false}, true},
+		{"another's id", Call{0, int64(id(4)), int64(id(3)), "", false}, false},
+		{"another sender", Call{0, int64(id(501)), int64(id(4)), "", false}, false},
+		{"no sender", Call{0, int64(id(501)), -1, "", false}, false},
+		{"as a joiner", Call{1, int64(id(501)), int64(id(3)), "key", false}, true}, // which it may be
 	} {
 		r := listening(t)
-		if err := r.accept(Call{1, int64(id(501)), 1, "key"}); err != nil {
+		if err := r.accept(Call{1, int64(id(501)), 1, "key", false}); err != nil {
 			t.Fatal(err)
 		}
 		l := r.last
@@ -157,15 +158,15 @@ func TestAcceptInside(t *testing.T) {
 
 // TestInvited has a bot join by invitation, say so to signaling, and leave when it is alone: STA-6, STA-12.
 func TestInvited(t *testing.T) {
-	invite := Call{2, int64(id(600)), -1, "key"}
+	invite := Call{2, int64(id(600)), -1, "key", false}
 	r := newRig(t, Config{LeaveAlone: true})
 	if _, _, err := r.core.Accept(0, invite); err == nil {
 		t.Error("accepted without a group")
 	}
-	if _, _, err := r.core.Invited(0, Call{2, 1, -1, ""}, "ws://bot"); err == nil {
+	if _, _, err := r.core.Invited(0, Call{2, 1, -1, "", false}, "ws://bot"); err == nil {
 		t.Error("invited without a key")
 	}
-	if _, _, err := r.core.Invited(0, Call{1, 1, 1, "key"}, "ws://bot"); err == nil {
+	if _, _, err := r.core.Invited(0, Call{1, 1, 1, "key", false}, "ws://bot"); err == nil {
 		t.Error("invited by a joiner")
 	}
 	begin := func() {
@@ -213,7 +214,7 @@ func TestInvited(t *testing.T) {
 // TestInvitedWithoutSignaling: there may be no signaling server that the bot knows.
 func TestInvitedWithoutSignaling(t *testing.T) {
 	r := newRig(t, Config{NoSignaling: true})
-	l, outs, err := r.core.Invited(0, Call{2, int64(id(600)), -1, "key"}, "ws://bot")
+	l, outs, err := r.core.Invited(0, Call{2, int64(id(600)), -1, "key", false}, "ws://bot")
 	r.do(outs)
 	if err != nil {
 		t.Fatal(err)

@@ -212,7 +212,7 @@ func TestEarlyOfMany(t *testing.T) {
 // TestInvitedTwice has a bot invited by two members at a time, of which the first never opens its WebSocket: CHN-26.
 func TestInvitedTwice(t *testing.T) {
 	r := newRig(t, Config{LeaveAlone: true, NoSignaling: true})
-	call := Call{2, int64(id(600)), -1, "key"}
+	call := Call{2, int64(id(600)), -1, "key", false}
 	_, outs, err := r.core.Invited(r.now, call, "ws://bot")
 	if err != nil {
 		t.Fatal(err)

@@ -37,6 +37,8 @@ func (c *Core) user(from *member, private bool, content []byte) {
 	switch {
 	case m.Number > 0 && m.Session == from.session && !c.cfg.Original:
 		c.numbered(from, private && !m.All, &m, content)
+	case c.seal != nil: // SEC-16
+		c.emit(Note{Text: "user message ignored: it has no number, or an old one", ID: from.id})
 	case m.Number > 0 && from.keeps(): // of a sequence that is no more
 	default: // who has not said hello means nothing by a number
 		c.userMessage(from, private, &m)

@@ -17,6 +17,7 @@ type outgoing struct {
 	broadcast bool
 	chunk     uint32 // id of its chunks
 	data      []byte
+	bodies    *bodies // of a sealed group; nil: none has been sealed
 }
 
 // An item is a message on its way to one member.
@@ -290,8 +291,18 @@ func (c *Core) frame(ch *channel, m *member) []byte {
 	if msg.broadcast && m.ch == ch {
 		env.RecipientID = 0 // MSH-15
 	}
-	c.buf = um.Append(c.buf[:0])
-	env.Content = c.buf
+	if c.seal == nil {
+		c.buf = um.Append(c.buf[:0])
+		env.Content = c.buf
+	} else {
+		var err error
+		env.RecipientID, env.ServiceID = m.id, wire.ServiceSealed // SEC-12
+		if env.Content, err = c.sealUser(c.sessionWith(m.id), msg, &um); err != nil {
+			c.emit(Note{Text: "message not sent", ID: m.id, Err: err})
+			ch.ready = false
+			return nil
+		}
+	}
 	ch.scratch = env.Append(ch.scratch[:0])
 
 	it.sent += n

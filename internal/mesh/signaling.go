@@ -48,7 +48,7 @@ func (c *Core) connectSignaling() {
 	c.sig.out, c.sig.ready = nil, false
 	c.sig.failed = 0
 	c.setSignaling(SignalingConnecting, nil)
-	c.emit(DialSignaling{c.sig.link, c.key})
+	c.emit(DialSignaling{c.sig.link, c.room()})
 	c.sig.opening = c.after(SignalingTimeout, func() {
 		c.closeSignaling(ErrTimeout)
 		c.signalingLost(ErrTimeout)
@@ -240,6 +240,10 @@ func (c *Core) content(m *wire.Content) {
 		c.emit(Note{Text: "content ignored", Err: err})
 		return
 	}
+	if c.seal != nil {
+		c.sealedContent(from, &inner)
+		return
+	}
 	c.service(from, inner.ServiceID, inner.Content)
 }
 
@@ -266,8 +270,24 @@ func (c *Core) service(from address, id uint32, content []byte) {
 var errNoRoute = errors.New("no route")
 
 // tell sends a service's message to the other end of a channel in the making, by the way in which that end is
-// addressed.
+// addressed, sealed if the group is (SEC-12).
 func (c *Core) tell(to address, service uint32, content []byte) error {
+	if c.seal != nil {
+		s := c.session(to)
+		if s == nil {
+			return errNoSession
+		}
+		b, err := c.sealIn(s, &wire.Inner{ServiceID: service, Content: content}, nil)
+		if err != nil {
+			return err
+		}
+		service, content = wire.ServiceSealed, b
+	}
+	return c.carry(to, service, content)
+}
+
+// carry sends a message as it is.
+func (c *Core) carry(to address, service uint32, content []byte) error {
 	// BLD-1, BLD-2
 	m := wire.Message{SenderID: to.me, RecipientID: to.id, ServiceID: service, Content: content}
 	if to.signaling {

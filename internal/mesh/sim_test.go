@@ -31,11 +31,16 @@ type sim struct {
 	latency func(a, b *node) time.Duration // nil nodes are the server
 	cut     func(a, b *node) bool          // no data channel can be built between them
 	trace   func(from, to, what string)    // of each message, as it is sent; nil: nobody wants to know
-	watch   *watch                         // over what is on the wire; may be nil
-	ledger  *scenario.Ledger               // of who said what; may be nil
-	steps   int
-	offers  map[string]*simLink // the data channels on offer, by what stands for their SDP
-	answers map[*simLink]*simLink
+	// tamper is what comes in place of a message that a node sends to another one, or that goes to or from the server,
+	// which is a nil node; nil: nobody does that.
+	tamper         func(from, to *node, b []byte) [][]byte
+	named, dialled []string         // the groups that the server was asked for; URLs of members
+	room           string           // that the server takes all peers to; "": the one that they name
+	watch          *watch           // over what is on the wire; may be nil
+	ledger         *scenario.Ledger // of who said what; may be nil
+	steps          int
+	offers         map[string]*simLink // the data channels on offer, by what stands for their SDP
+	answers        map[*simLink]*simLink
 }
 
 // A node is a core and its links.
@@ -62,6 +67,9 @@ type node struct {
 	done      map[uint64]error
 	problems  []string
 	lastToken uint64
+	losses    []error // why members were gone
+	refusals  []error // why channels were not built
+	disputes  []Disputed
 }
 
 // A simLink is one end of a link. Its peer is the other end, or the server's side of it.
@@ -254,6 +262,7 @@ func (n *node) output(o Output) {
 			s.t.Errorf("%s: %d is gone and had not joined", n.name, o.ID)
 		}
 		delete(n.members, o.ID)
+		n.losses = append(n.losses, o.Err)
 		n.gone++
 		if n.lost == nil {
 			n.lost = make(map[uint32]bool)
@@ -270,7 +279,10 @@ func (n *node) output(o Output) {
 		n.done[o.Token] = o.Err
 	case Note:
 		n.problems = append(n.problems, fmt.Sprint(o.Text, o.Err))
+	case Disputed:
+		n.disputes = append(n.disputes, o)
 	case Unconnected:
+		n.refusals = append(n.refusals, o.Err)
 		n.problems = append(n.problems, fmt.Sprint("unconnected ", o.Err))
 	}
 }
@@ -335,8 +347,22 @@ func (n *node) flush(l *simLink) {
 	}
 }
 
-// send carries a message to the other end of a link.
+// send carries a message to the other end of a link, or what somebody makes of it.
 func (s *sim) send(l *simLink, b []byte) {
+	if s.tamper == nil {
+		s.carry(l, b)
+		return
+	}
+	var to *node
+	if l.server == nil {
+		to = l.peer.node
+	}
+	for _, b := range s.tamper(l.node, to, b) {
+		s.carry(l, b)
+	}
+}
+
+func (s *sim) carry(l *simLink, b []byte) {
 	if l.server != nil {
 		if s.trace != nil {
 			s.trace(l.node.name, "server", describe(b, true))
@@ -449,6 +475,7 @@ func (n *node) kill(silent bool) {
 // connectMember opens a WebSocket to a node that listens.
 func (s *sim) connectMember(l *simLink, to string) {
 	base, query, _ := strings.Cut(to, "/?")
+	s.dialled = append(s.dialled, to)
 	var call Call
 	i := slices.IndexFunc(s.nodes, func(n *node) bool { return n.url == base && !n.dead })
 	err := errors.New("nobody listens")
@@ -498,6 +525,10 @@ func (s *sim) connectServer(l *simLink, key string) {
 		l.node.step(Closed{l.id, errors.New("refused")})
 		return
 	}
+	s.named = append(s.named, key)
+	if s.room != "" {
+		key = s.room
+	}
 	p, err := s.server.Open(s.clock(), key, l.node.url != "")
 	if err != nil {
 		s.t.Fatal(err)
@@ -527,11 +558,17 @@ func (s *sim) act(acts []signaling.Action) {
 				s.trace("server", l.node.name, describe(b, true))
 			}
 			l.down = max(l.down, s.now+s.latency(l.node, nil))
-			s.at(l.down-s.now, func() {
-				if !l.closed {
-					l.node.step(Received{l.id, b})
-				}
-			})
+			all := [][]byte{b}
+			if s.tamper != nil {
+				all = s.tamper(nil, l.node, b)
+			}
+			for _, b := range all {
+				s.at(l.down-s.now, func() {
+					if !l.closed {
+						l.node.step(Received{l.id, b})
+					}
+				})
+			}
 		case signaling.Close:
 			l.server = nil
 			s.at(max(l.down-s.now, s.latency(l.node, nil)), func() {

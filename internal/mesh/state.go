@@ -64,6 +64,9 @@ func (c *Core) join(in Join) {
 		return
 	}
 	c.enter(in.Key, in.Listen)
+	if in.Keys != nil {
+		c.seal = newSeal(in.Keys)
+	}
 	c.start()
 }
 
@@ -75,6 +78,9 @@ func (c *Core) enter(key, listen string) {
 // renew becomes somebody new (MSH-1).
 func (c *Core) renew() {
 	c.id = c.newID()
+	if c.seal != nil {
+		c.seal.begin(&c.cfg)
+	}
 	c.groupID = c.newID()
 	c.setState(StateJoining)
 }
@@ -234,7 +240,7 @@ func (c *Core) becomeLeft() {
 	c.sig.goodbye.stop()
 	c.departing = false
 	c.dropAll()
-	c.id, c.groupID, c.key, c.listen = 0, 0, "", ""
+	c.id, c.groupID, c.key, c.listen, c.seal = 0, 0, "", "", nil
 	c.sig = signalingLink{state: SignalingClosed}
 	c.setState(StateLeft)
 }
@@ -251,6 +257,9 @@ func (c *Core) dropAll() {
 	}
 	for len(c.order) > 0 {
 		c.forget(c.order[0], nil)
+	}
+	if c.seal != nil {
+		c.seal.end()
 	}
 	c.stopTimers()
 }

@@ -76,7 +76,7 @@ func TestCallVectors(t *testing.T) {
 		}
 	}
 	for _, v := range all.Calls {
-		if got, err := ParseCall(v.Query); err != nil || got != (Call{v.Type, v.WcID, v.SenderID, v.Key}) {
+		if got, err := ParseCall(v.Query); err != nil || got != (Call{v.Type, v.WcID, v.SenderID, v.Key, false}) {
 			t.Errorf("%s: %+v, %v (%s)", v.Name, got, err, v.Note)
 		}
 	}

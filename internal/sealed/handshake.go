@@ -35,7 +35,8 @@ type Self struct {
 //	      -- message 3 -->
 //	                     Complete
 //
-// It is over after its last call, whether that succeeded or not.
+// It is over after its last call that succeeded. What does not fit leaves it as it was, so that somebody who sends such things
+// ends no handshake of others.
 type Handshake struct {
 	keys  *Keys
 	noise *noise
@@ -95,6 +96,13 @@ func (s Self) hello() []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, s.ID), s.Index)
 }
 
+// try returns a copy of a handshake that a message can be read by.
+func (h *Handshake) try() *Handshake {
+	t, n, s := *h, *h.noise, *h.noise.symmetricState
+	t.noise, n.symmetricState = &n, &s
+	return &t
+}
+
 // heard notes what the other end says of itself (SEC-11).
 func (h *Handshake) heard(hello []byte) error {
 	if len(hello) != helloSize {
@@ -111,6 +119,8 @@ func (h *Handshake) heard(hello []byte) error {
 // third is not to be sent if [Session.Peer] is somebody with whom there is to be no session: it would tell that one who
 // this end is. It fails with ErrHandshake, or with ErrSecret if the other end does not have the secret.
 func (h *Handshake) Finish(message2 []byte) (*Session, []byte, error) {
+	was := h
+	h = h.try()
 	payload, err := h.noise.read2(message2)
 	switch {
 	case err != nil || len(payload) < sha256.Size:
@@ -125,11 +135,14 @@ func (h *Handshake) Finish(message2 []byte) (*Session, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	*was = *h
 	return h.session(), message3, nil
 }
 
 // Complete takes the third message and returns the session. It fails with ErrHandshake.
 func (h *Handshake) Complete(message3 []byte) (*Session, error) {
+	was := h
+	h = h.try()
 	hello, err := h.noise.read3(message3)
 	if err == nil {
 		err = h.heard(hello)
@@ -137,6 +150,7 @@ func (h *Handshake) Complete(message3 []byte) (*Session, error) {
 	if err != nil {
 		return nil, ErrHandshake
 	}
+	*was = *h
 	return h.session(), nil
 }
 

@@ -24,7 +24,11 @@ type ChannelData struct {
 	GroupID  uint32   // field 2, wcId
 	SenderID uint32   // field 3: the member that sends it
 	Members  []uint32 // field 4: ids of all members, the sender among them; nil when there are none
-	Key      string   // field 5: the key of the group, UTF-8
+	Key      string   // field 5: the key of the group, UTF-8; of a sealed one its room name (SEC-4)
+
+	// Identities is field 77 (SEC-24): those of Members, in their order; nil or empty where one is not known, and nil in a
+	// group that is not sealed.
+	Identities [][]byte
 }
 
 // Append appends the canonical encoding of m to b: the member that Kind names,
@@ -58,14 +62,15 @@ func (m *Channel) Decode(b []byte) error {
 	return d.finish("channel.Message")
 }
 
-// append writes fields 1, 2, 3 and 5 always, 4 when not empty (WIR-14).
+// append writes fields 1, 2, 3 and 5 always, 4 and 77 when not empty (WIR-14).
 func (c *ChannelData) append(b []byte, field int) []byte {
-	b, body := openMessage(b, field, len(c.Members)*5+len(c.Key))
+	b, body := openMessage(b, field, len(c.Members)*5+len(c.Key)+len(c.Identities)*35)
 	b = appendUint32(b, 1, c.Topology)
 	b = appendUint32(b, 2, c.GroupID)
 	b = appendUint32(b, 3, c.SenderID)
 	b = appendPacked(b, 4, c.Members)
 	b = appendBytes(b, 5, c.Key)
+	b = appendIdentities(b, c.Identities)
 	return closeMessage(b, body)
 }
 
@@ -85,6 +90,8 @@ func (c *ChannelData) decode(d *decoder) {
 			c.Members = append(c.Members, d.uint32())
 		case 5<<3 | typeBytes:
 			c.Key = d.string()
+		case fieldIdentities<<3 | typeBytes:
+			c.Identities = append(c.Identities, d.bytes())
 		default:
 			d.skip()
 		}

@@ -22,6 +22,10 @@ type Delivery struct {
 	Hello Hello // field 1
 	Ack   Ack   // 2
 	Probe bool  // 3: false asks for a sign of life, true is one
+
+	// End is field 5 (SEC-34), beside a DeliveryBye: the number of the last part that was sent; 0 where none was, and in a
+	// group that is not sealed.
+	End uint64
 }
 
 // Hello says that the sender keeps the contract, and what for: it begins a sequence.
@@ -59,6 +63,9 @@ func (m *Delivery) Append(b []byte) []byte {
 		b = appendBool(b, 3, m.Probe)
 	case DeliveryBye:
 		b = appendBool(b, 4, true)
+		if m.End > 0 {
+			b = appendUint64(b, 5, m.End)
+		}
 	}
 	return b
 }
@@ -67,6 +74,7 @@ func (m *Delivery) Append(b []byte) []byte {
 func (m *Delivery) Decode(b []byte) error {
 	d := newDecoder(b)
 	*m = Delivery{}
+	var end uint64
 	for d.next() {
 		// WIR-3, WIR-7: each member that is found replaces the one before.
 		switch d.key {
@@ -81,9 +89,14 @@ func (m *Delivery) Decode(b []byte) error {
 		case 4<<3 | typeVarint:
 			*m = Delivery{Kind: DeliveryBye}
 			d.bool()
+		case 5<<3 | typeVarint:
+			end = d.varint("value")
 		default:
 			d.skip()
 		}
+	}
+	if m.Kind == DeliveryBye {
+		m.End = end
 	}
 	return d.finish("delivery.Message")
 }

@@ -18,6 +18,10 @@ type FullMesh struct {
 	Members         []uint32 // 1, as Peers: all members the sender knows; nil when there are none
 	AdjacentMembers []uint32 // 3, as Peers: those it has a channel with; nil when there are none
 	Heartbeat       bool     // 4: between members without a channel of their own
+
+	// Identities is field 77 of the Peers (SEC-24): those of the members in the list, in its order; nil or empty where one is
+	// not known, and nil in a group that is not sealed.
+	Identities [][]byte
 }
 
 // ConnectionRequest is fullMesh.ConnectionRequest: inside a group, the
@@ -32,9 +36,9 @@ type ConnectionRequest struct {
 func (m *FullMesh) Append(b []byte) []byte {
 	switch m.Kind {
 	case FullMeshMembers:
-		b = appendPeers(b, 1, m.Members)
+		b = appendPeers(b, 1, m.Members, m.Identities)
 	case FullMeshAdjacentMembers:
-		b = appendPeers(b, 3, m.AdjacentMembers)
+		b = appendPeers(b, 3, m.AdjacentMembers, m.Identities)
 	case FullMeshHeartbeat:
 		b = appendBool(b, 4, m.Heartbeat)
 	}
@@ -49,9 +53,11 @@ func (m *FullMesh) Decode(b []byte) error {
 		// WIR-3, WIR-7: each member that is found replaces the one before.
 		switch d.key {
 		case 1<<3 | typeBytes:
-			*m = FullMesh{Kind: FullMeshMembers, Members: d.peers()}
+			*m = FullMesh{Kind: FullMeshMembers}
+			m.Members, m.Identities = d.peers()
 		case 3<<3 | typeBytes:
-			*m = FullMesh{Kind: FullMeshAdjacentMembers, AdjacentMembers: d.peers()}
+			*m = FullMesh{Kind: FullMeshAdjacentMembers}
+			m.AdjacentMembers, m.Identities = d.peers()
 		case 4<<3 | typeVarint:
 			*m = FullMesh{Kind: FullMeshHeartbeat, Heartbeat: d.bool()}
 		default:
@@ -61,14 +67,15 @@ func (m *FullMesh) Decode(b []byte) error {
 	return d.finish("fullMesh.Message")
 }
 
-// appendPeers writes a fullMesh.Peers: its only field when not empty (WIR-14).
-func appendPeers(b []byte, field int, ids []uint32) []byte {
-	b, body := openMessage(b, field, len(ids)*5)
+// appendPeers writes a fullMesh.Peers: its fields when not empty (WIR-14).
+func appendPeers(b []byte, field int, ids []uint32, identities [][]byte) []byte {
+	b, body := openMessage(b, field, len(ids)*5+len(identities)*35)
 	b = appendPacked(b, 1, ids)
+	b = appendIdentities(b, identities)
 	return closeMessage(b, body)
 }
 
-func (d *decoder) peers() (ids []uint32) {
+func (d *decoder) peers() (ids []uint32, identities [][]byte) {
 	outer := d.enter()
 	for d.next() {
 		switch d.key {
@@ -76,12 +83,14 @@ func (d *decoder) peers() (ids []uint32) {
 			ids = d.packed(ids)
 		case 1<<3 | typeVarint:
 			ids = append(ids, d.uint32())
+		case fieldIdentities<<3 | typeBytes:
+			identities = append(identities, d.bytes())
 		default:
 			d.skip()
 		}
 	}
 	d.leave(outer)
-	return ids
+	return ids, identities
 }
 
 // Append appends the canonical encoding of r to b: field 1 always, 2 when not

@@ -121,7 +121,7 @@ type jsonChannel struct {
 
 func (j jsonChannel) message() (m Channel) {
 	if p := j.InitPing; p != nil {
-		m = Channel{Kind: ChannelInitPing, InitPing: ChannelData{p.Topology, p.WcID, p.SenderID, p.Members.list(), p.Key}}
+		m = Channel{Kind: ChannelInitPing, InitPing: ChannelData{p.Topology, p.WcID, p.SenderID, p.Members.list(), p.Key, nil}}
 	}
 	if j.InitPong != nil {
 		m = Channel{Kind: ChannelInitPong, InitPong: *j.InitPong}
