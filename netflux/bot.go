@@ -183,6 +183,9 @@ func (b *Bot) admit(r *http.Request, call mesh.Call) (taker, error) {
 
 // enter joins a group to which the bot is invited, if it may.
 func (b *Bot) enter(at place, inv Invitation, invited func(*Group) (*webSocket, error)) (taker, error) {
+	if b.isIn(at) { // CHN-10: nobody need be asked
+		return nil, ErrInGroup
+	}
 	if b.cfg.Admit != nil {
 		if err := b.cfg.Admit(inv); err != nil {
 			return nil, err
@@ -213,7 +216,7 @@ func (b *Bot) newGroup(at place) (*Group, error) {
 	if len(b.groups) >= b.cfg.MaxGroups {
 		return nil, fmt.Errorf("%w: the bot is in %d groups", ErrBusy, len(b.groups))
 	}
-	if old := b.places[at]; old != nil && !old.leaving() {
+	if b.isInLocked(at) {
 		return nil, ErrInGroup
 	}
 	var g *Group
@@ -229,6 +232,18 @@ func (b *Bot) newGroup(at place) (*Group, error) {
 	b.places[at] = g
 	b.groups[g] = struct{}{}
 	return g, nil
+}
+
+// isIn reports whether the bot is in a group, or on its way into it.
+func (b *Bot) isIn(at place) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.isInLocked(at)
+}
+
+func (b *Bot) isInLocked(at place) bool {
+	old := b.places[at]
+	return old != nil && !old.leaving()
 }
 
 // leaving reports whether the group was entered and is left, or about to be.

@@ -1,9 +1,7 @@
 package netflux
 
 import (
-	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/meshpair/meshpair/internal/mesh"
@@ -104,12 +102,9 @@ func (v *guest) enter(inv *mesh.Invitation) (taker, error) {
 		}
 		secret = own // which may be written in another way
 	}
-	key, err := url.PathUnescape(inv.Key)
-	if path, bad := escapeKey(key); err != nil || bad != nil || path != inv.Key { // another key would have another name (SEC-3)
-		key = inv.Key
-	}
-	if path, err := escapeKey(key); err != nil || path != inv.Key {
-		return nil, fmt.Errorf("%w: %.100q", ErrKey, inv.Key)
+	key, err := unescapeKey(inv.Key)
+	if err != nil {
+		return nil, err
 	}
 	return b.enter(place{key, secret}, Invitation{v.request, key, true, inv.From.String()}, func(g *Group) (*webSocket, error) {
 		return g.invitedSealed(inv, key)

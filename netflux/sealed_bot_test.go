@@ -3,11 +3,13 @@ package netflux_test
 import (
 	"context"
 	"errors"
-	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/sealed"
+	"github.com/meshpair/meshpair/internal/ws"
 	"github.com/meshpair/meshpair/netflux"
 )
 
@@ -27,7 +29,7 @@ func TestSealedBot(t *testing.T) {
 		invited <- inv
 		return nil
 	}})
-	const key = "a key/with %20 and é"
+	const key = "a key/with &+% and é"
 	for _, secret := range []netflux.Secret{netflux.NewSecret(), netflux.NewSecret(), ""} {
 		p := newPeer(t, netflux.Config{SignalingURL: url, Secret: secret})
 		p.join(key)
@@ -83,7 +85,7 @@ func TestSealedBotRefuses(t *testing.T) {
 		return errors.New("not on a sunday")
 	}})
 	listed := startBot(t, netflux.BotConfig{Group: netflux.Config{SignalingURL: url, AllowIdentities: []string{other.Public()}}})
-	sealed := startBot(t, netflux.BotConfig{Group: netflux.Config{SignalingURL: url, Secret: netflux.NewSecret()}})
+	sealing := startBot(t, netflux.BotConfig{Group: netflux.Config{SignalingURL: url, Secret: netflux.NewSecret()}})
 	same := startBot(t, netflux.BotConfig{Group: netflux.Config{SignalingURL: url, Secret: netflux.Secret(strings.ToUpper(string(secret)))}})
 	slip := plain.inviteURL()
 	slip = slip[:len(slip)-1] + string("qp"[strings.IndexByte("pq", slip[len(slip)-1])&1])
@@ -99,7 +101,7 @@ func TestSealedBotRefuses(t *testing.T) {
 		{"a slip in the identity", slip, netflux.ErrURL, "checksum"},
 		{"no identity after #", plain.url + "#top", netflux.ErrURL, "mpid1"},
 		{"a bot that has a list", listed.inviteURL(), netflux.ErrDenied, "not on the list"},
-		{"a bot that wants another secret", sealed.inviteURL(), netflux.ErrDenied, "secret"},
+		{"a bot that wants another secret", sealing.inviteURL(), netflux.ErrDenied, "secret"},
 		{"a bot that wants none", picky.inviteURL(), netflux.ErrDenied, "not on a sunday"},
 		{"a bot that is not there", deadURL(t) + "#" + other.Public(), nil, "refused"},
 	} {
@@ -109,12 +111,12 @@ func TestSealedBotRefuses(t *testing.T) {
 	}
 	q := newPeer(t, netflux.Config{SignalingURL: url})
 	q.join("key")
-	for _, b := range []*guest{listed, sealed} { // SEC-53
+	for _, b := range []*guest{listed, sealing} { // SEC-53
 		if err := q.Invite(t.Context(), b.url); err == nil || !strings.Contains(err.Error(), "401") {
 			t.Errorf("invited into an unsealed group: %v", err)
 		}
 	}
-	for _, b := range []*guest{plain, picky, listed, sealed} {
+	for _, b := range []*guest{plain, picky, listed, sealing} {
 		if len(b.Groups()) != 0 {
 			t.Error("a bot is in a group")
 		}
@@ -136,25 +138,60 @@ func TestSealedBotRefuses(t *testing.T) {
 	}
 }
 
+// knock opens a WebSocket to a bot or a member by a query.
+func knock(t *testing.T, url, query string) (*ws.Conn, error) {
+	c, err := ws.Dial(t.Context(), url+"/?"+query, ws.DialConfig{})
+	if err == nil {
+		t.Cleanup(c.Abort)
+	}
+	return c, err
+}
+
+// closed waits until the other end has closed a WebSocket, and returns the code.
+func closed(t *testing.T, c *ws.Conn) int {
+	t.Helper()
+	for {
+		_, b, err := c.Read()
+		var bye *ws.CloseError
+		switch {
+		case errors.As(err, &bye):
+			return bye.Code
+		case err != nil:
+			return 0
+		}
+		t.Errorf("%x came", b)
+	}
+}
+
+const invitation = "type=2&wcId=0&senderId=-1&sealed=1"
+
 // TestSealedGuests has strangers knock at a bot and say nothing, or nonsense: there are not too many of them, they do not stay,
 // and Shutdown ends them (SEC-29, CHN-16).
 func TestSealedGuests(t *testing.T) {
 	t.Parallel()
 	bot := startBot(t, netflux.BotConfig{})
-	knock := func() *rawSocket { return dialRaw(t, bot.url+"/?type=2&wcId=0&senderId=-1&sealed=1") }
-	for _, first := range [][]byte{nil, {}, {1, 2, 3}, {8, 0, 16, 0, 24, 149, 60, 34, 0}} {
-		c := knock()
-		c.send(first)
-		if code, _ := c.closed(); code != 1008 {
+	for _, first := range [][]byte{nil, {1, 2, 3}, {8, 0, 16, 0, 24, 149, 60, 34, 0}} {
+		c, err := knock(t, bot.url, invitation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Write(ws.Binary, first); err != nil {
+			t.Error(err)
+		}
+		if code := closed(t, c); code != ws.ClosePolicy {
 			t.Errorf("%x: closed with %d", first, code)
 		}
 	}
-	var all []*rawSocket
-	for range 256 {
-		all = append(all, knock())
-	}
-	if err := tryRaw(t, bot.url+"/?type=2&wcId=0&senderId=-1&sealed=1"); err == nil || !strings.Contains(err.Error(), "503") {
-		t.Errorf("one too many: %v", err)
+	var all []*ws.Conn
+	for {
+		c, err := knock(t, bot.url, invitation)
+		if err != nil {
+			if len(all) != 256 || !strings.Contains(err.Error(), "503") {
+				t.Errorf("after %d: %v", len(all), err)
+			}
+			break
+		}
+		all = append(all, c)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -162,41 +199,67 @@ func TestSealedGuests(t *testing.T) {
 		t.Error(err)
 	}
 	for _, c := range all {
-		c.closed()
+		closed(t, c)
 	}
-	if err := tryRaw(t, bot.url+"/?type=2&wcId=0&senderId=-1&sealed=1"); err == nil || !strings.Contains(err.Error(), "503") {
+	if _, err := knock(t, bot.url, invitation); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("after Shutdown: %v", err)
 	}
 }
 
-// TestSealedDoor has those who know the room name of a sealed group, as the signaling server does, try to get in without the
-// secret, as a joiner, by dialling a member that listens, and by inviting: they hear nothing (SEC-4, SEC-22, SEC-27).
+// TestSealedDoor has one who knows the room name of a sealed group, as the signaling server does, try to get in without the
+// secret: through that server, by dialling a member that listens, and a bot. It meets nobody (SEC-4, SEC-22, SEC-27).
 func TestSealedDoor(t *testing.T) {
 	t.Parallel()
 	url := startSignaling(t)
-	room := make(chan string, 10)
-	watched := watchPaths(t, url, room)
-	a := newPeer(t, netflux.Config{SignalingURL: watched, Secret: netflux.NewSecret(), Listen: "127.0.0.1:0", ListenURL: ""})
+	secret := netflux.NewSecret()
+	shared, err := sealed.ParseSecret(string(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := sealed.Derive(shared, "key").Room()
+	at := deadURL(t)
+	a := newPeer(t, netflux.Config{SignalingURL: url, Secret: secret, Listen: strings.TrimPrefix(at, "ws://")})
 	a.join("key")
-	name := strings.TrimPrefix(<-room, "/")
-	if len(name) != 64 || strings.Contains(name, "key") {
-		t.Fatalf("the server is asked for %q", name)
+	bot := startBot(t, netflux.BotConfig{Group: netflux.Config{SignalingURL: url}})
+	if err := a.Invite(t.Context(), bot.inviteURL()); err != nil {
+		t.Fatal(err)
 	}
-	x := newPeer(t, netflux.Config{SignalingURL: url, NoRejoin: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-	defer cancel()
-	if err := x.Join(ctx, name); err == nil {
-		t.Errorf("joined %v", x.Members())
-	}
-	failed := x.wait("LEFT", func(e []netflux.Event) bool { return told(e, netflux.StateChanged{State: netflux.Left}) })
-	for _, e := range failed {
-		if m, ok := e.(netflux.MemberJoined); ok {
-			t.Errorf("met %v", m)
+	group := strconv.FormatUint(uint64(a.GroupID()), 10)
+	for _, door := range []string{at, bot.url} {
+		for _, query := range []string{
+			"type=1&wcId=" + group + "&senderId=7&key=" + room,
+			"type=1&wcId=0&senderId=7&sealed=1",
+			"type=2&wcId=" + group + "&senderId=-1&key=" + room,
+			"type=0&wcId=" + group + "&senderId=4000000000",
+			"type=0&wcId=0&senderId=4000000000&sealed=1",
+			"type=2&wcId=0&senderId=0&sealed=1",
+		} {
+			if _, err := knock(t, door, query); err == nil || !strings.Contains(err.Error(), "401") {
+				t.Errorf("%s: %v", query, err)
+			}
 		}
 	}
-	if len(a.Members()) != 1 {
+	if _, err := knock(t, at, invitation); err == nil || !strings.Contains(err.Error(), "401") { // it is no bot
+		t.Error(err)
+	}
+	x := newPeer(t, netflux.Config{SignalingURL: url})
+	ctx, cancel := context.WithCancel(t.Context())
+	joined := make(chan error, 1)
+	go func() { joined <- x.Join(ctx, room) }()
+	x.wait("two members that do not answer", func(e []netflux.Event) bool {
+		n := 0
+		for _, e := range e {
+			if f, ok := e.(netflux.ConnectFailed); ok && f.ID == 0 && errors.Is(f.Err, netflux.ErrNoResponse) {
+				n++
+			}
+		}
+		return n == 2
+	})
+	cancel()
+	if err := <-joined; err == nil || told(x.wait("events", func([]netflux.Event) bool { return true }), netflux.MemberJoined{ID: a.ID()}) {
+		t.Errorf("joined: %v", err)
+	}
+	if len(a.Members()) != 2 {
 		t.Errorf("members %v", a.Members())
 	}
 }
-
-var _ = http.StatusOK
