@@ -38,6 +38,7 @@ Lines that begin with a slash are commands:
 type chat struct {
 	url, key string
 	made     bool // the key is new
+	sealed   bool
 	group    *netflux.Group
 	left     chan struct{} // closed when that has been told
 
@@ -71,6 +72,7 @@ func chatCommand(ctx context.Context, e *env, args []string) error {
 		fmt.Fprintf(e.stderr, "netflux chat: %v\n", err)
 		return errUsage
 	}
+	c.sealed = secret != ""
 	c.group = netflux.New(netflux.Config{
 		SignalingURL: c.url, Secret: secret, Loopback: loopback, AllowPlaintext: insecure, ICEServers: servers.servers(), OnEvent: c.event, Logger: e.logger(),
 	})
