@@ -81,6 +81,10 @@ var pending = map[string]string{
 	"SEC-34": "a sealed group's handshake in the suite",
 	"SEC-35": "a sealed group's handshake in the suite",
 	"SEC-36": "a sealed group's handshake in the suite",
+	"SEC-50": "a sealed group's handshake in the suite",
+	"SEC-51": "a sealed group's handshake in the suite",
+	"SEC-52": "a sealed group's handshake in the suite",
+	"SEC-53": "a sealed group's handshake in the suite",
 }
 
 // requirements returns the ids of SPEC.md in its order.
