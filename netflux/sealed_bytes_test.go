@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/meshpair/meshpair/internal/sealed"
@@ -18,8 +19,8 @@ import (
 	"github.com/meshpair/meshpair/sigver"
 )
 
-// tappedSignaling runs a signaling server all connections of which are tapped.
-func tappedSignaling(t *testing.T, passed *tap) (url string) {
+// tappedSignaling runs a signaling server all connections of which are tapped, and returns what stops it.
+func tappedSignaling(t *testing.T, passed *tap) (url string, stop func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,13 +28,14 @@ func tappedSignaling(t *testing.T, passed *tap) (url string) {
 	}
 	s, served := sigver.New(sigver.Config{Logger: slog.New(slog.DiscardHandler)}), make(chan error, 1)
 	go func() { served <- s.Serve(tappedListener{l, passed}) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		s.Shutdown(context.Background())
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
 	})
-	return "ws://" + l.Addr().String()
+	t.Cleanup(stop)
+	return "ws://" + l.Addr().String(), stop
 }
 
 // TestSealedOnTheWire keeps every byte that passes the signaling server of a busy sealed group, and every byte on WebSockets
@@ -43,7 +45,7 @@ func tappedSignaling(t *testing.T, passed *tap) (url string) {
 func TestSealedOnTheWire(t *testing.T) {
 	t.Parallel()
 	atServer, atBot := new(tap), new(tap)
-	url := tappedSignaling(t, atServer)
+	url, stop := tappedSignaling(t, atServer)
 	secret := netflux.NewSecret()
 	const key = "a key that nobody is told"
 
@@ -121,6 +123,11 @@ func TestSealedOnTheWire(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if err := bot.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	server.Close()
+	stop() // nothing passes any more
 
 	parsed, err := sealed.ParseSecret(string(secret))
 	if err != nil {
