@@ -98,7 +98,7 @@ func (m mutant) source(t *testing.T) []byte {
 	return []byte(strings.Replace(string(b), m.old, m.new, 1))
 }
 
-var caughtBy = regexp.MustCompile(`(?m)^ *[a-z_]+\.go:\d+: seed (\d+)$`)
+var caughtBy = regexp.MustCompile(`(?m)^ *(?:[a-z_]+\.go:\d+|panic): seed (\d+)(?:$|: no end after)`)
 
 // test builds this package's tests with the edit and runs them.
 func (m mutant) test(t *testing.T, path string) {
@@ -123,7 +123,7 @@ func (m mutant) test(t *testing.T, path string) {
 	defer os.Remove(path + ".test")
 	// A mutant may eat all memory there is: it gets 4 GB of addresses.
 	cmd := exec.CommandContext(ctx, "sh", "-c", `ulimit -v 4000000 && exec "$0" "$@"`, path+".test", "-test.run", "^TestScenarios$", "-test.v")
-	cmd.Env = append(os.Environ(), "SCENARIO=", "SCENARIOS=1000", "SCENARIO_SHRINK=0")
+	cmd.Env = append(os.Environ(), "SCENARIO=", "SCENARIOS=1000", "SCENARIO_SHRINK=0", "SCENARIO_LIMIT=20s")
 	begin := time.Now()
 	out, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || ctx.Err() != nil {

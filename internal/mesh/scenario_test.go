@@ -195,6 +195,8 @@ func (x *trial) do(e scenario.Event) {
 		s.sever(a, b, false)
 	case scenario.Blackhole:
 		s.sever(a, b, true)
+	case scenario.Freeze:
+		a.freeze(e.For)
 	case scenario.Cut:
 		x.cuts[nameOf(a, b)] = true
 		s.sever(a, b, false)
@@ -226,6 +228,9 @@ func (x *trial) do(e scenario.Event) {
 }
 
 func (x *trial) say(a, b *node, size int) {
+	if a.frozen {
+		return
+	}
 	var to uint32
 	if b != nil {
 		if to = b.core.ID(); to == 0 || !a.members[to] {
@@ -251,6 +256,7 @@ func (x *trial) settle() {
 		s.startServer()
 	}
 	clear(x.cuts)
+	x.until(settleTime, "all are awake", func() bool { return !slices.ContainsFunc(s.nodes, func(n *node) bool { return n.frozen && !n.dead }) })
 	x.until(settleTime, "all agree, in one group", func() bool { return whole(x.alive) }) // also what was in parts: SIG-51
 	if !x.healed {
 		x.ledger.Healed(s.now - x.calm)
@@ -358,7 +364,7 @@ func report(t *testing.T, sc *scenario.Scenario, v verdict) {
 
 // TestScenarios runs random scenarios, SCENARIOS of them or 50. SCENARIO=N runs the one of a seed, SCENARIO=path that of a
 // file, and with -v shows all messages but heartbeats. It is where one fails that it stops; the scenario is printed, and the
-// smallest one found that fails as well (SCENARIO_SHRINK=0 for none).
+// smallest one found that fails as well (SCENARIO_SHRINK=0 for none). One that has not ended after SCENARIO_LIMIT ends all.
 func TestScenarios(t *testing.T) {
 	if one := os.Getenv("SCENARIO"); one != "" {
 		runOne(t, one)
@@ -413,6 +419,13 @@ func readScenario(t *testing.T, path string) *scenario.Scenario {
 // runMany runs the scenarios of the first n seeds, as many at a time as there are processors.
 func runMany(t *testing.T, n uint64) {
 	t.Helper()
+	limit := 10 * time.Minute
+	if v := os.Getenv("SCENARIO_LIMIT"); v != "" {
+		var err error
+		if limit, err = time.ParseDuration(v); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var next atomic.Uint64
 	var failed atomic.Bool
 	var mu sync.Mutex
@@ -422,7 +435,10 @@ func runMany(t *testing.T, n uint64) {
 		group.Go(func() {
 			for seed := next.Add(1) - 1; seed < n && !failed.Load(); seed = next.Add(1) - 1 {
 				sc := scenario.Random(seed)
+				// A core that does not come back stops all: there is no other way to end it.
+				hung := time.AfterFunc(limit, func() { panic(fmt.Sprintf("seed %d: no end after %v\n%s", seed, limit, sc)) })
 				v := try(sc, nil)
+				hung.Stop()
 				mu.Lock()
 				all.Messages += v.Messages
 				all.Delivered += v.Delivered
