@@ -11,8 +11,8 @@ import (
 const (
 	brokenFor  = 25 * time.Second
 	silentFor  = 35 * time.Second
-	frozenFor  = 6 * time.Second // the longest that a member may stop for and not seem to leave: heartbeats are missed after 9 s (CHN-19)
-	joiningFor = 3 * time.Second // a joiner counts as none that leads to others, in a group that is sound
+	frozenFor  = 4500 * time.Millisecond // the longest that a member may stop for and keep its channels: they end 6 s after the last sign of life at the earliest (CHN-19), and that may be 1.5 s old
+	joiningFor = 3 * time.Second         // a joiner counts as none that leads to others, in a group that is sound
 )
 
 type pair [2]string
@@ -31,6 +31,7 @@ type links struct {
 	cut      map[pair]bool
 	down     map[pair]time.Duration   // until when
 	new      map[string]time.Duration // until when it counts as joining
+	froze    map[string]time.Duration // since when
 	frozen   map[string]time.Duration // until when
 	dark     bool                     // there is no signaling
 	lost     bool                     // somebody left through whom another one may have been joining
@@ -39,7 +40,7 @@ type links struct {
 const forever = time.Duration(math.MaxInt64)
 
 func newLinks(s *Scenario) *links {
-	return &links{slices.Clone(s.Members), s.Original, make(map[pair]bool), make(map[pair]time.Duration), make(map[string]time.Duration), make(map[string]time.Duration), false, false}
+	return &links{slices.Clone(s.Members), s.Original, make(map[pair]bool), make(map[pair]time.Duration), make(map[string]time.Duration), make(map[string]time.Duration), make(map[string]time.Duration), false, false}
 }
 
 // apply has one step happen, and reports whether channels may be missing that were there.
@@ -78,13 +79,18 @@ func (l *links) apply(e Event) bool {
 			l.lost = true // an original is taken for one that leads to the other as long as it does not notice
 		}
 	case Freeze:
+		since := e.At
+		if until, ok := l.frozen[e.A]; ok && until >= e.At-time.Second { // one goes on in the other
+			since = l.froze[e.A]
+		}
+		l.froze[e.A] = since
 		l.frozen[e.A] = max(l.frozen[e.A], e.At+e.For)
 		for p, d := range l.down {
 			if d > e.At && (p[0] == e.A || p[1] == e.A) {
 				l.down[p] = d + e.For
 			}
 		}
-		if e.For > frozenFor || slices.ContainsFunc(l.here, func(n string) bool { return l.new[n] > e.At }) {
+		if l.frozen[e.A]-since > frozenFor || slices.ContainsFunc(l.here, func(n string) bool { return l.new[n] > e.At }) {
 			l.lost = true
 		}
 	case Cut:
