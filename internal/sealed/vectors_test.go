@@ -142,8 +142,8 @@ type ownVectors struct {
 		Hex              hexBytes
 	}
 	Identities []struct {
-		Private, Hex hexBytes
-		Kind, Text   string
+		Private, Hex     hexBytes
+		Kind, Text, Keep string
 	}
 	Groups []struct {
 		Secret, Root, Room, PSK, Gate hexBytes
@@ -191,7 +191,7 @@ func parse(kind, text string) ([32]byte, error) {
 	return p, err
 }
 
-// TestTextVectors: SEC-2, SEC-5, SEC-6.
+// TestTextVectors: SEC-2, SEC-5, SEC-6, SEC-50.
 func TestTextVectors(t *testing.T) {
 	v := load[ownVectors](t, "sealed.json")
 	if len(v.Texts) == 0 || len(v.Failing) == 0 || len(v.Identities) == 0 {
@@ -221,6 +221,9 @@ func TestTextVectors(t *testing.T) {
 		equal(t, "public key", p[:], v.Hex)
 		if p.String() != v.Text {
 			t.Errorf("%s is written as %s", v.Text, p)
+		}
+		if kept, err := ParseIdentity(v.Keep); err != nil || kept.Public() != p || kept.Text() != v.Keep { // SEC-50
+			t.Errorf("%s: %v", v.Keep, err)
 		}
 	}
 }

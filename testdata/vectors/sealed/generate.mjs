@@ -129,7 +129,7 @@ const group = (secret, key) => {
   return { secret: hex(secret), key, root: hex(d.root), room: hex(d.room), psk: hex(d.psk), gate: hex(d.gate) }
 }
 const text = (kind, prefix, data) => ({ kind, hex: hex(data), text: bech32m(prefix, data) })
-const identity = (raw) => ({ private: hex(raw), ...text('identity', 'mpid', publicOf(raw)) })
+const identity = (raw) => ({ private: hex(raw), keep: bech32m('mpidsecret', raw), ...text('identity', 'mpid', publicOf(raw)) })
 const flip = (s, i) => s.slice(0, i) + digits[digits.indexOf(s[i]) ^ 1] + s.slice(i + 1)
 
 const secret = filled(0), other = Buffer.alloc(32, 255)
