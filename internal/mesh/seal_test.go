@@ -2,7 +2,9 @@ package mesh
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -261,6 +263,78 @@ func TestSealedSweep(t *testing.T) {
 		if x := n.core.seal; len(x.sessions) != len(x.pairs[nodes[0].core.ID()])+len(x.pairs[nodes[1].core.ID()]) || len(x.pairs) != 1 ||
 			x.known[left] != nil || len(x.answers) != 0 || len(x.asking) != 0 {
 			t.Errorf("%s keeps %d sessions, %d pairs, %d answers, %v", n.name, len(x.sessions), len(x.pairs), len(x.answers), x.known)
+		}
+	}
+}
+
+// TestSealedBothBegin has two members that have lost each other begin a handshake at once: the lower id's is the one that is
+// answered, and there is one session (SEC-19).
+func TestSealedBothBegin(t *testing.T) {
+	s := newSim(t, 18)
+	nodes := s.sealedGroup(3, Config{})
+	pair := nodes[1:]
+	slices.SortFunc(pair, func(a, b *node) int { return cmp.Compare(a.core.ID(), b.core.ID()) })
+	low, high := pair[0], pair[1]
+	s.sever(low, high, false)
+	s.run(10 * time.Millisecond)
+	steps := make(map[uint32]int)
+	s.tamper = func(from, to *node, b []byte) [][]byte {
+		var m wire.Message
+		var sm wire.Sealed
+		if from != nil && to != nil && m.Decode(b) == nil && sm.Decode(m.Content) == nil && sm.Kind == wire.SealedHandshake && m.SenderID == from.core.ID() {
+			steps[sm.Handshake.Step]++
+		}
+		return [][]byte{b}
+	}
+	for _, n := range pair {
+		other := low.core.ID() + high.core.ID() - n.core.ID()
+		n.core.unpair(other)
+		n.core.begin(s.now)
+		n.core.members[other].retryAt = 0
+		n.core.connectTo([]uint32{other}, 0, nil)
+		n.do(n.core.outputs)
+	}
+	s.until(10*time.Second, "a full mesh", func() bool { return full(nodes...) })
+	a, b := low.core.seal.pairs[high.core.ID()], high.core.seal.pairs[low.core.ID()]
+	if len(a) != 1 || len(b) != 1 || !a[0].asked || b[0].asked || steps[1] != 2 || steps[2] != 1 || steps[3] != 1 {
+		t.Errorf("%d and %d sessions after %v messages", len(a), len(b), steps)
+	}
+}
+
+// TestSealedUnanswered has a member ask another one in a session that this has forgotten, and which asks for nothing itself: as it is not
+// answered, it begins another one (SEC-51).
+func TestSealedUnanswered(t *testing.T) {
+	s := newSim(t, 19)
+	nodes := s.sealedGroup(3, Config{})
+	a, b := nodes[1], nodes[2]
+	s.sever(a, b, false)
+	s.run(10 * time.Millisecond)
+	b.core.unpair(a.core.ID())
+	m := b.core.members[a.core.ID()]
+	m.again.stop()
+	m.retryAt = s.now + time.Hour
+	s.until(10*time.Second, "a full mesh", func() bool { return full(nodes...) })
+}
+
+// TestSealedInitial has somebody else than the peer of an attempt say the first word on its channel, in a session of its own
+// (SEC-21).
+func TestSealedInitial(t *testing.T) {
+	s := newSim(t, 26)
+	nodes := s.sealedGroup(3, Config{})
+	a, b, x := nodes[0].core, nodes[1].core, nodes[2].core
+	peer := x.seal.behind[0] // through whom it has joined
+	if peer == nil || peer.id != a.ID() {
+		t.Fatalf("joined through %v", peer)
+	}
+	for _, from := range []*Core{a, b} {
+		content, err := from.sealIn(from.sessionWith(x.ID()), &wire.Inner{ServiceID: wire.ServiceHeartbeat, Content: []byte{1}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := wire.Message{SenderID: a.ID(), RecipientID: x.ID(), ServiceID: wire.ServiceSealed, Content: content}
+		id, _, err := x.openInitial(&channel{to: address{signaling: true}}, m.Append(nil))
+		if from == a && (err != nil || id != a.ID()) || from == b && !errors.Is(err, ErrIdentity) {
+			t.Errorf("%d, %v", id, err)
 		}
 	}
 }
