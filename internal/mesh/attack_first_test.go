@@ -21,16 +21,17 @@ type middle struct {
 	shakes  [2]*sealed.Handshake
 	with    [2]*sealed.Session
 	begun   bool
+	own     bool // it says who it is
 	read    [][]byte // what users say
 	thirds  int
 	refused int // messages of ends that it cannot open
 }
 
 // newMiddle makes a group of three whose first member is bad, and the only way between the others. lies says that it names
-// its own identities for them in its lists, too.
-func newMiddle(t *testing.T, lists, lies bool) *middle {
+// its own identities for them in its lists, too, and own that it answers as itself where another one is asked.
+func newMiddle(t *testing.T, lists, lies, own bool) *middle {
 	s := newSim(t, 30)
-	m := &middle{s: s}
+	m := &middle{s: s, own: own}
 	ids := []*sealed.Identity{identityOf(1), identityOf(2), identityOf(3)}
 	var allow []sealed.Public
 	if lists {
@@ -87,6 +88,9 @@ func (m *middle) say(to int, sm *wire.Sealed) {
 
 // self is what the middle pretends to be to an end: the other one.
 func (m *middle) self(to int) sealed.Self {
+	if m.own {
+		return sealed.Self{Identity: m.at.core.seal.identity, ID: m.at.core.ID(), Index: uint32(77 + to)}
+	}
 	return sealed.Self{Identity: m.masks[1-to], ID: m.ends[1-to].core.ID(), Index: uint32(77 + to)}
 }
 
@@ -164,7 +168,7 @@ func TestFirstContact(t *testing.T) {
 		return slices.ContainsFunc(n.refusals, func(err error) bool { return errors.Is(err, want) })
 	}
 	t.Run("no lists", func(t *testing.T) {
-		m := newMiddle(t, false, true)
+		m := newMiddle(t, false, true, false)
 		if !meet(m) || !slices.ContainsFunc(m.read, func(b []byte) bool { return bytes.Contains(b, said) }) {
 			t.Errorf("the attack does not work: it has read %d messages\n%s", len(m.read), m.s.describe())
 		}
@@ -175,7 +179,7 @@ func TestFirstContact(t *testing.T) {
 		}
 	})
 	t.Run("it has named them before", func(t *testing.T) {
-		m := newMiddle(t, false, false)
+		m := newMiddle(t, false, false, false)
 		if meet(m) || m.thirds > 0 || len(m.read) > 0 {
 			t.Errorf("they met; it has read %d messages", len(m.read))
 		}
@@ -183,8 +187,14 @@ func TestFirstContact(t *testing.T) {
 			t.Errorf("refusals %v, disputes %v", m.ends[1].refusals, m.ends[1].disputes)
 		}
 	})
+	t.Run("it answers as itself", func(t *testing.T) { // SEC-11
+		m := newMiddle(t, false, false, true)
+		if meet(m) || m.thirds > 0 || !m.begun || !has(m.ends[1], ErrIdentity) {
+			t.Errorf("%d times message 3; refusals %v", m.thirds, m.ends[1].refusals)
+		}
+	})
 	t.Run("lists", func(t *testing.T) {
-		m := newMiddle(t, true, false)
+		m := newMiddle(t, true, false, false)
 		if meet(m) || m.thirds > 0 || len(m.read) > 0 || !m.begun {
 			t.Errorf("they met; it has read %d messages", len(m.read))
 		}
@@ -193,13 +203,13 @@ func TestFirstContact(t *testing.T) {
 		}
 	})
 	t.Run("lists and lies", func(t *testing.T) {
-		m := newMiddle(t, true, true)
+		m := newMiddle(t, true, true, false)
 		if meet(m) || m.begun || len(m.ends[1].core.attempts) > 0 {
 			t.Errorf("something was begun with an identity that is on no list")
 		}
 	})
 	t.Run("honest", func(t *testing.T) {
-		m := newMiddle(t, true, false)
+		m := newMiddle(t, true, false, false)
 		m.s.tamper = nil
 		m.s.until(time.Minute, "they meet", func() bool { return meet(m) })
 	})
