@@ -21,7 +21,7 @@ type middle struct {
 	shakes  [2]*sealed.Handshake
 	with    [2]*sealed.Session
 	begun   bool
-	own     bool // it says who it is
+	own     bool     // it says who it is
 	read    [][]byte // what users say
 	thirds  int
 	refused int // messages of ends that it cannot open
