@@ -95,13 +95,14 @@ func (y *replay) passes(name string, want transcript.Event, s signaling) bool {
 	case s.connected != nil:
 		return !*s.connected && (want.Verb != "connected" || want.Has("true")) && y.asked.interrupts(name)
 	case s.content != nil && want.Verb == "content":
-		first := func(arg string) bool { // it may be what is to come: the id has not been seen yet
+		fits := func(arg string, id uint32) bool { // also an id that stands for a symbol not seen before
 			symbol, _ := want.Arg(arg)
-			_, seen := y.ids[symbol]
-			return strings.Contains(symbol, ".") && !seen
+			known, seen := y.ids[symbol]
+			return symbol == "0" && id == 0 || strings.Contains(symbol, ".") && id != 0 && (!seen || known == id)
 		}
 		data, has := want.Arg("data")
-		like := (first("from") || first("to")) && has == (s.content.data != nil) && data == hex.EncodeToString(s.content.data)
+		like := fits("from", s.content.sender) && fits("to", s.content.recipient) &&
+			has == (s.content.data != nil) && data == hex.EncodeToString(s.content.data)
 		return !like && y.isStray(s.content)
 	case s.content != nil:
 		return y.isStray(s.content)
