@@ -57,11 +57,10 @@ func (y *replay) play(t *transcript.Transcript) {
 		if y.slow != nil {
 			y.slow(i)
 		}
-		y.look("")
+		y.sweep()
 		if !y.asked.leavesOut(s) {
 			y.do(s)
 		}
-		y.sweep()
 	}
 	y.step = t.Name + ".txt, at the end"
 	y.silence()

@@ -116,28 +116,28 @@ func (y *replay) look(but string) {
 		return
 	}
 	for name, p := range y.peers {
-		if name == but {
-			continue
+		if name != but && (y.asked.member[name] || y.asked.put[name]) {
+			y.drop(name, p, func(s signaling) bool { return s.connected != nil })
 		}
-		p.barrier()
-		p.queue = slices.DeleteFunc(p.queue, func(f *frame) bool {
-			s, err := parseSignaling(f.payload)
-			return f.op == opBinary && err == nil && s.connected != nil && y.passes(name, transcript.Event{}, s)
-		})
 	}
 }
 
-// sweep drops what has come at somebody because others have another binding than in the transcript, so that it is not taken
-// for what comes later.
+// sweep does the same between two steps, and drops what has come at somebody because others have another binding than in the
+// transcript, so that it is not taken for what comes later.
 func (y *replay) sweep() {
-	if len(y.asked.void) == 0 {
+	if !y.asked.possible() {
 		return
 	}
 	for name, p := range y.peers {
-		p.barrier()
-		p.queue = slices.DeleteFunc(p.queue, func(f *frame) bool {
-			s, err := parseSignaling(f.payload)
-			return f.op == opBinary && err == nil && y.passes(name, transcript.Event{}, s)
-		})
+		y.drop(name, p, func(s signaling) bool { return true })
 	}
+}
+
+// drop drops those of the messages that have come at a peer that the transcript need not mention.
+func (y *replay) drop(name string, p *peer, some func(signaling) bool) {
+	p.barrier()
+	p.queue = slices.DeleteFunc(p.queue, func(f *frame) bool {
+		s, err := parseSignaling(f.payload)
+		return f.op == opBinary && err == nil && some(s) && y.passes(name, transcript.Event{}, s)
+	})
 }

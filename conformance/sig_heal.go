@@ -226,8 +226,8 @@ var sigHeal = []*Case{
 				}
 				others[i][to] = true
 				tells[i] = time.Now().Add(2 * crossing)
-				// Twice at most it is led again at once.
-				most := 3 + int((time.Since(first)+time.Second)/pauseLeast)
+				// Once it is led again at once.
+				most := 2 + int((time.Since(first)+time.Second)/pauseLeast)
 				r.expect(times[i] <= most, fmt.Sprintf("%s is led within %v", s.peers[i].name, time.Since(first)),
 					fmt.Sprintf("%d times at most", most), times[i])
 			}
