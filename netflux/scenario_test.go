@@ -237,7 +237,7 @@ func (s *stage) heal(a, b *peer) {
 
 // TestScenariosInMemory runs some of the scenarios in testdata in virtual time, over a network in memory.
 func TestScenariosInMemory(t *testing.T) {
-	for _, name := range []string{"broken-channel", "silent-channel", "silent-relay", "flapping", "cut-pair", "signaling-outage", "join-and-leave", "short-split"} {
+	for _, name := range []string{"broken-channel", "silent-channel", "silent-relay", "flapping", "cut-pair", "signaling-outage", "join-and-leave", "short-split", "split"} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				s := &stage{t: t, sc: readScenario(t, name), key: "key", virtual: true, peer: w.peer, stopServer: w.stopServer, startServer: w.startServer}

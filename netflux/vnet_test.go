@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -138,11 +139,16 @@ func TestScenariosInVirtualNet(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		loss float64
+		slow bool
 	}{
-		{"broken-channel", 0.01}, {"silent-channel", 0.01}, {"flapping", 0}, {"short-split", 0.005}, {"cut-pair", 0},
+		{"broken-channel", 0.01, false}, {"silent-channel", 0.01, false}, {"flapping", 0, false}, {"short-split", 0.005, false},
+		{"cut-pair", 0, false}, {"split", 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			if c.slow && os.Getenv("MESHPAIR_TEST_SLOW") != "1" {
+				t.Skip("takes a minute; run with MESHPAIR_TEST_SLOW=1")
+			}
 			sc := readScenario(t, c.name)
 			url := startSignaling(t)
 			n := newVirtualNet(t, sc.Seed, sc.MinLatency, c.loss)
