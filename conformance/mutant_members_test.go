@@ -90,7 +90,8 @@ var memberMutants = []mutant{
 	{name: "a field of its own", spoil: inEnvelope(serviceUser, func(_ bool, fs fields) fields { return fs.with(99, 1) }),
 		cases: []string{"WIR-15/no-unknown-fields"}},
 	{name: "connects no more than twice", spoil: loseConnects(2), cases: []string{"STA-19/silent", "STA-9/member-leaves", "STA-20/asked"}},
-	{name: "joins anew when it is led", spoil: secondPong, cases: []string{"STA-20/led", "MSH-25/tells"}},
+	{name: "joins anew when it is led", spoil: inInit(2, func(f *field) { f.value ^= 1 }), cases: []string{"STA-20/led", "MSH-25/tells"}},
+	{name: "asks a way in twice", spoil: requestTwice, cases: []string{"STA-20/twice", "BLD-4/request"}},
 	{name: "asks a way in when it is alone", spoil: requestFirst, cases: []string{"STA-20/alone"}},
 	{name: "tells nobody of another part", spoil: inService(serviceMesh, 1, func(_ bool, f *field) { f.number = 9 }), cases: []string{"MSH-25/tells"}},
 	{name: "is JOINING when it is led", driver: "wavers", cases: []string{"STA-20/stays-joined"}},
@@ -203,6 +204,16 @@ func loseConnects(n int32) spoiler {
 	}
 }
 
+// requestTwice has each connectionRequest through signaling come twice.
+func requestTwice() func(bool, []byte) [][]byte {
+	return func(channel bool, b []byte) [][]byte {
+		if fs := mustParse(b); !channel && fs.has(2) && mustParse(mustParse(fs.sub(2).bytes(4)).bytes(4)).has(2) {
+			return [][]byte{b, b}
+		}
+		return [][]byte{b}
+	}
+}
+
 // requestFirst has a connectionRequest to a member come with the second connect.
 func requestFirst() func(bool, []byte) [][]byte {
 	var seen atomic.Int32
@@ -213,17 +224,6 @@ func requestFirst() func(bool, []byte) [][]byte {
 		}
 		return [][]byte{b}
 	}
-}
-
-// secondPong has the second initPong name another id.
-func secondPong() func(bool, []byte) [][]byte {
-	var seen atomic.Int32
-	change := inInit(2, func(f *field) {
-		if seen.Add(1) == 2 {
-			f.value ^= 1
-		}
-	})
-	return change()
 }
 
 // userContent is the content of a user message, or nil.

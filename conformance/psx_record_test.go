@@ -79,7 +79,9 @@ func (y *psxReplay) heard(name string, p *peer, before []transcript.Event) (all 
 			least++
 		}
 	}
-	note := func(verb string, args ...string) { all = append(all, transcript.Event{Peer: name, Verb: verb, Args: args}) }
+	note := func(verb string, args ...string) {
+		all = append(all, transcript.Event{Peer: name, Verb: verb, Args: args})
+	}
 	for {
 		until := time.Now().Add(quiet)
 		if len(all) < least {
