@@ -38,6 +38,7 @@ type Ledger struct {
 	ended    map[uint32]bool            // they left or died
 	knows    map[uint32]map[uint32]bool // by whom
 	greeted  map[[2]uint32]bool         // who has had a hello of whom; nil: nobody looks at that
+	thawed   map[uint32]time.Duration   // after a member went on that had stopped: from when on messages from and to it can be late
 	late     []time.Duration
 	report   Report
 	leaves   []string // the first false ones
@@ -115,7 +116,8 @@ func (s *Scenario) Exceeded(r Report) (problems []string) {
 // NewLedger returns an empty one.
 func NewLedger() *Ledger {
 	return &Ledger{pairs: make(map[[2]uint32]*record), names: make(map[uint32]string), original: make(map[uint32]bool),
-		ended: make(map[uint32]bool), knows: make(map[uint32]map[uint32]bool)}
+		ended: make(map[uint32]bool), knows: make(map[uint32]map[uint32]bool),
+		thawed: make(map[uint32]time.Duration)}
 }
 
 // Name gives the id of a member its name.
@@ -229,7 +231,7 @@ func (l *Ledger) Got(by, from uint32, b []byte, now time.Duration) {
 	r.have[n], r.last = true, max(n, r.last)
 	l.report.Delivered++
 	if judged {
-		l.late = append(l.late, now-time.Duration(binary.BigEndian.Uint64(b[8:])))
+		l.late = append(l.late, max(0, now-max(time.Duration(binary.BigEndian.Uint64(b[8:])), l.thawed[by], l.thawed[from])))
 	}
 }
 
@@ -280,6 +282,17 @@ func (l *Ledger) End(id uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended[id] = true
+}
+
+// wakeTime is how long after a member goes on what is for it may still come late, or from it: what others sent each other to
+// pass on was dropped, as they had found it silent as well, and is repeated after 300 ms (EXT-8).
+const wakeTime = 500 * time.Millisecond
+
+// Thawed notes that a member goes on that had stopped.
+func (l *Ledger) Thawed(id uint32, now time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.thawed[id] = now + wakeTime
 }
 
 // Healed notes how long it took until all agreed on who is there.
