@@ -77,6 +77,24 @@ func TestSlowReplayJudges(t *testing.T) {
 	}
 }
 
+// TestSlowParts has the members of a group in parts tell whom they know so late that they have been asked before (SIG-50): the
+// cases of chapter SIG see all the same that they are led then.
+func TestSlowParts(t *testing.T) {
+	t.Parallel()
+	c := &Case{ID: "SIG-51/slow", run: func(r *run) {
+		s := r.inParts(0, 0, 0, 1, 1)
+		time.Sleep(askedAfter + time.Second)
+		for i := range s.peers {
+			s.tell(i)
+		}
+		i, _ := s.led(time.Now().Add(healWait))
+		r.expect(i >= 0, "members say that they are in parts", "one of them is led", "nobody is")
+	}}
+	if r := c.Run(Target{Signaling: startSigver(t)}); r.Failed() {
+		t.Error(r)
+	}
+}
+
 // pausesOf returns at which steps a transcript of so many is held up, and for how long: a short one not at all. With -slow
 // that is at many places.
 func pausesOf(steps int) []map[int]time.Duration {
