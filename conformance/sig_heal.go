@@ -12,10 +12,11 @@ import (
 // healWait is how long it may take a server to find out that a group is in parts, and to lead a member.
 const healWait = 20 * time.Second
 
-// pauseLeast is how long a server waits at least until it leads members again (SIG-52), ledAgain how long until one that has
+// pauseLeast and pauseMost are how long a server waits until it leads members again (SIG-52), ledAgain how long until one that has
 // said nothing since, and crossing how soon after that what it says does not count (SIG-51).
 const (
 	pauseLeast = 2 * time.Second
+	pauseMost  = 4 * time.Second
 	ledAgain   = 30 * time.Second
 	crossing   = time.Second
 )
@@ -198,7 +199,11 @@ var sigHeal = []*Case{
 			tells := make(map[int]time.Time) // when those that were led say that it came to nothing (BLD-7)
 			var first time.Time
 			next := func() time.Time {
-				until := time.Now().Add(healWait)
+				wait := healWait
+				if len(times) > 0 {
+					wait = pauseMost + 8*time.Second
+				}
+				until := time.Now().Add(wait)
 				for _, at := range tells {
 					until = earlier(until, at)
 				}
