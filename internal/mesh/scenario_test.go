@@ -337,16 +337,11 @@ func (x *trial) leave() {
 
 // judge adds what a report shows to be wrong.
 func (x *trial) judge(v *verdict, parted bool) {
-	limit := worstDelay
-	if x.WithinLatency > 0 {
-		limit = x.WithinLatency
+	limits := *x.Scenario
+	if limits.WithinLatency == 0 && !parted && len(x.Original) == 0 {
+		limits.WithinLatency = worstDelay
 	}
-	if v.Max > limit && (!parted && len(x.Original) == 0 || x.WithinLatency > 0) {
-		v.problems = append(v.problems, fmt.Sprintf("a message came after %v", v.Max))
-	}
-	if x.WithinHeal > 0 && v.Heal > x.WithinHeal {
-		v.problems = append(v.problems, fmt.Sprintf("all agreed after %v", v.Heal))
-	}
+	v.problems = append(v.problems, limits.Exceeded(v.Report)...)
 }
 
 // meshed reports whether all have channels to all.
@@ -390,10 +385,10 @@ func report(t *testing.T, sc *scenario.Scenario, v verdict) {
 	t.Errorf("%s\n%s", strings.Join(v.problems, "\n"), sc)
 }
 
-// TestScenarios runs random scenarios, SCENARIOS of them or 50. SCENARIO=N runs the one of a seed, SCENARIO=path that of a
-// file, and with -v shows all messages but heartbeats. It is where one fails that it stops; the scenario is printed, and the
-// smallest one found that fails as well (SCENARIO_SHRINK=0 for none). One that has not ended after SCENARIO_LIMIT ends all.
-// SCENARIO_SEALED=1 seals all groups that can be sealed.
+// TestScenarios runs random scenarios, SCENARIOS of them or 50. SCENARIO=N runs the one of a seed, SCENARIO=name one of
+// testdata, SCENARIO=path that of a file, and with -v shows all messages but heartbeats. It is where one fails that it stops;
+// the scenario is printed, and the smallest one found that fails as well (SCENARIO_SHRINK=0 for none). One that has not ended
+// after SCENARIO_LIMIT ends all. SCENARIO_SEALED=1 seals all groups that can be sealed.
 func TestScenarios(t *testing.T) {
 	if one := os.Getenv("SCENARIO"); one != "" {
 		runOne(t, one)
@@ -415,6 +410,9 @@ func runOne(t *testing.T, one string) {
 	if seed, err := strconv.ParseUint(one, 10, 64); err == nil {
 		sc = scenario.Random(seed)
 	} else {
+		if !strings.ContainsAny(one, "./") {
+			one = filepath.Join("../../testdata/scenarios", one+".txt")
+		}
 		sc = readScenario(t, one)
 	}
 	var trace func(time.Duration, string, string, string)
@@ -426,7 +424,7 @@ func runOne(t *testing.T, one string) {
 		}
 	}
 	v := try(sc, trace)
-	t.Log(v.Report)
+	t.Logf("\n%v", v.Report)
 	if len(v.problems) > 0 {
 		report(t, sc, v)
 	}
@@ -473,10 +471,7 @@ func runMany(t *testing.T, n uint64) {
 				v := try(sc, nil)
 				hung.Stop()
 				mu.Lock()
-				all.Messages += v.Messages
-				all.Delivered += v.Delivered
-				all.FalseLeaves += v.FalseLeaves
-				all.Heal, all.Max = max(all.Heal, v.Heal), max(all.Max, v.Max)
+				all.Add(v.Report)
 				if len(v.problems) > 0 && !failed.Swap(true) {
 					t.Logf("seed %d", seed)
 					report(t, sc, v)
@@ -489,8 +484,7 @@ func runMany(t *testing.T, n uint64) {
 	if seals.Load() == 0 && n > 10 {
 		t.Error("none of them has a sealed group")
 	}
-	t.Logf("%d scenarios, %d of them with sealed groups: %d messages, %d delivered; %d members seemed to leave groups that fell apart; the slowest agreed after %v, a message took %v",
-		n, seals.Load(), all.Messages, all.Delivered, all.FalseLeaves, all.Heal, all.Max)
+	t.Logf("%d scenarios, %d of them with sealed groups, times of the slowest:\n%v", n, seals.Load(), all)
 }
 
 // TestScenarioFiles runs the scenarios in testdata.
@@ -504,7 +498,7 @@ func TestScenarioFiles(t *testing.T) {
 			t.Parallel()
 			sc := readScenario(t, path)
 			v := try(sc, nil)
-			t.Log(v.Report)
+			t.Logf("\n%v", v.Report)
 			if len(v.problems) > 0 {
 				report(t, sc, v)
 			}
