@@ -90,7 +90,7 @@ func TestPairingSecretHidden(t *testing.T) {
 func TestPairingLastBits(t *testing.T) {
 	for last := byte(1); last < 4; last++ {
 		digits := make([]byte, 26)
-		digits[25] = last
+		digits[0], digits[25] = 31, last
 		check := checksum(pairingPrefix, append(digits, make([]byte, checkDigits)...)) ^ bech32mConst
 		text := pairingPrefix + "1"
 		for i := range checkDigits {
@@ -99,8 +99,11 @@ func TestPairingLastBits(t *testing.T) {
 		for _, d := range digits {
 			text += bech32Digits[d : d+1]
 		}
-		_, err := ParsePairingSecret(text)
+		s, err := ParsePairingSecret(text)
 		refused(t, text, err, ErrText)
+		if s != (PairingSecret{}) {
+			t.Error("a part of it was taken")
+		}
 	}
 }
 
