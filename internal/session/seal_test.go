@@ -315,7 +315,14 @@ func TestSealedSilence(t *testing.T) {
 		tb.fails(ErrUnsealed, true)
 	}
 	tb := sealedPair(t, Config{NoUpgrade: true}, true) // it is known to say PING (PSX-63)
-	tb.text("PING")                                    // which this is not
+	tb.pass(DefaultPeerTimeout - 1)
+	tb.expect()
+	tb.pass(1)
+	tb.expect(Silent{})
+	tb.fails(ErrPeerTimeout, false)
+
+	tb = sealedPair(t, Config{NoUpgrade: true}, true)
+	tb.text("PING") // which this is not
 	tb.pass(DefaultPeerTimeout - 1)
 	tb.bytes(Relay, tb.sealed(tb.relay, true, "PING"))
 	tb.pass(DefaultPeerTimeout - 1)
