@@ -20,6 +20,10 @@ type BotConfig struct {
 
 	// Group is the configuration of each group. Its fields OnEvent, Listen, ListenURL and ListenTLS are of no
 	// meaning. Without SignalingURL nobody can join through the bot, and it can only be invited.
+	//
+	// Who invites the bot into a sealed group tells it the secret; it needs none of its own. With a Secret it is in groups
+	// that are sealed by this one alone, with AllowIdentities in sealed ones alone, and with those alone. Without an Identity
+	// it has a new one, as long as it lives. (SEC-20, SEC-53)
 	Group Config
 
 	// OnEvent is told what happens in a group. Of two groups it may be told at the same time; else it is as
@@ -28,13 +32,27 @@ type BotConfig struct {
 
 	// Admit is asked before the bot joins a group to which it is invited, and refuses that by an error, of which the
 	// other end is told the text. By default the bot joins all groups.
-	Admit func(r *http.Request, key string) error
+	Admit func(Invitation) error
 
 	// StayAlone keeps the bot in a group when all others have left. By default it leaves.
 	StayAlone bool
 
 	// MaxGroups is how many groups the bot is in at most, by default 1000. Further invitations are refused.
 	MaxGroups int
+}
+
+// An Invitation is what a [Bot] knows of a group to which it is invited.
+type Invitation struct {
+	Request *http.Request // by which the other end opened its WebSocket
+	Key     string
+	Sealed  bool
+	Inviter string // the identity of who invites, as [Identity.Public] returns it; "" if the group is not sealed
+}
+
+// A place is what tells one group from another.
+type place struct {
+	key    string
+	secret Secret
 }
 
 // A Bot is a member of any number of groups, to which it is invited ([Group.Invite]) or which it joins ([Bot.Join]). It is
@@ -47,13 +65,14 @@ type Bot struct {
 	door *door
 
 	mu     sync.Mutex // guards the fields below; a group's may be taken while it is held, not the other way round
-	byKey  map[string]*Group
-	groups map[*Group]struct{} // those in byKey, and others that are being left
+	places map[place]*Group
+	groups map[*Group]struct{} // those in places, and others that are being left
+	guests map[*guest]struct{} // who have not said yet into which sealed group they invite
 	closed bool
 }
 
-// NewBot returns a bot that is in no group. It fails with ErrListen, ErrNoSignaling, ErrPlaintext, ErrSecretText or ErrICEServer if the
-// configuration cannot be used.
+// NewBot returns a bot that is in no group. It fails with ErrListen, ErrNoSignaling, ErrPlaintext, ErrSecretText,
+// ErrIdentityText or ErrICEServer if the configuration cannot be used.
 func NewBot(cfg BotConfig) (*Bot, error) {
 	if err := checkListenURL(cfg.URL); err != nil {
 		return nil, err
@@ -63,7 +82,7 @@ func NewBot(cfg BotConfig) (*Bot, error) {
 			return nil, err
 		}
 	}
-	if _, err := cfg.Group.keys("key"); err != nil {
+	if _, err := cfg.Group.keys("key"); err != nil && !errors.Is(err, ErrNotSealed) { // it may be invited
 		return nil, err
 	}
 	if err := cfg.Group.checkICE(); err != nil {
@@ -72,13 +91,21 @@ func NewBot(cfg BotConfig) (*Bot, error) {
 	if cfg.MaxGroups <= 0 {
 		cfg.MaxGroups = DefaultMaxGroups
 	}
-	b := &Bot{cfg: cfg, byKey: make(map[string]*Group), groups: make(map[*Group]struct{})}
+	if cfg.Group.Identity == nil {
+		cfg.Group.Identity = NewIdentity()
+	}
+	b := &Bot{cfg: cfg, places: make(map[place]*Group), groups: make(map[*Group]struct{}), guests: make(map[*guest]struct{})}
 	b.door = newDoor(cfg.Group, b.admit)
 	return b, nil
 }
 
 // ServeHTTP upgrades a member's request to a WebSocket, or refuses it. The path is of no meaning.
 func (b *Bot) ServeHTTP(w http.ResponseWriter, r *http.Request) { b.door.ServeHTTP(w, r) }
+
+// URL returns the URL by which the bot is invited into sealed groups: that of its configuration, with # and the bot's
+// identity behind it. Members of this implementation take it for other groups as well; the original takes it without that
+// part only. (SEC-6)
+func (b *Bot) URL() string { return b.cfg.URL + "#" + b.cfg.Group.Identity.Public() }
 
 // Groups returns the groups that the bot is in, or on its way into or out of.
 func (b *Bot) Groups() []*Group {
@@ -94,12 +121,13 @@ func (b *Bot) Groups() []*Group {
 // Join enters the group with this key as [Group.Join] does. It fails with ErrBusy as well, if the bot is in MaxGroups
 // groups already, and with ErrInGroup if it is in this one.
 func (b *Bot) Join(ctx context.Context, key string) (*Group, error) {
-	g, err := b.newGroup(key)
+	at := place{key, b.cfg.Group.Secret}
+	g, err := b.newGroup(at)
 	if err != nil {
 		return nil, err
 	}
 	if err := g.Join(ctx, key); err != nil {
-		b.remove(g, key)
+		b.remove(g, at)
 		return nil, err
 	}
 	return g, nil
@@ -110,6 +138,11 @@ func (b *Bot) Join(ctx context.Context, key string) (*Group, error) {
 func (b *Bot) Shutdown(ctx context.Context) error {
 	b.mu.Lock()
 	b.closed = true
+	for v := range b.guests {
+		if v.conn != nil {
+			v.conn.Abort()
+		}
+	}
 	b.mu.Unlock()
 	var all sync.WaitGroup
 	groups := b.Groups()
@@ -130,7 +163,10 @@ func (b *Bot) Shutdown(ctx context.Context) error {
 var errShut = fmt.Errorf("%w: the bot is being shut down", ErrBusy)
 
 // admit finds the group that a member means, or joins the one that it invites to.
-func (b *Bot) admit(r *http.Request, call mesh.Call) (*webSocket, error) {
+func (b *Bot) admit(r *http.Request, call mesh.Call) (taker, error) {
+	if call.InvitesSealed() {
+		return b.newGuest(r)
+	}
 	err, in := mesh.ErrCall, false
 	for _, g := range b.Groups() {
 		var l *webSocket
@@ -139,28 +175,37 @@ func (b *Bot) admit(r *http.Request, call mesh.Call) (*webSocket, error) {
 		}
 		in = in || int64(g.GroupID()) == call.Group && !g.leaving()
 	}
-	if !call.Invites() || in || b.cfg.Group.Secret != "" { // CHN-10: nor if the key is another; SEC-27: nor by who is not sealed
+	if !call.Invites() || in || b.cfg.Group.Secret != "" || len(b.cfg.Group.AllowIdentities) > 0 { // CHN-10: nor if the key is another; SEC-53
 		return nil, err
 	}
+	return b.enter(place{key: call.Key}, Invitation{Request: r, Key: call.Key}, func(g *Group) (*webSocket, error) { return g.invited(call) })
+}
+
+// enter joins a group to which the bot is invited, if it may.
+func (b *Bot) enter(at place, inv Invitation, invited func(*Group) (*webSocket, error)) (taker, error) {
+	if b.isIn(at) { // CHN-10: nobody need be asked
+		return nil, ErrInGroup
+	}
 	if b.cfg.Admit != nil {
-		if err := b.cfg.Admit(r, call.Key); err != nil {
+		if err := b.cfg.Admit(inv); err != nil {
 			return nil, err
 		}
 	}
-	g, err := b.newGroup(call.Key)
+	g, err := b.newGroup(at)
 	if err != nil {
 		return nil, err
 	}
-	l, err := g.invited(call)
+	l, err := invited(g)
 	if err != nil {
-		b.remove(g, call.Key)
+		b.remove(g, at)
+		return nil, err
 	}
-	return l, err
+	return l, nil
 }
 
 // newGroup makes a group that is to be joined.
-func (b *Bot) newGroup(key string) (*Group, error) {
-	if _, err := escapeKey(key); err != nil {
+func (b *Bot) newGroup(at place) (*Group, error) {
+	if _, err := escapeKey(at.key); err != nil {
 		return nil, err
 	}
 	b.mu.Lock()
@@ -171,21 +216,34 @@ func (b *Bot) newGroup(key string) (*Group, error) {
 	if len(b.groups) >= b.cfg.MaxGroups {
 		return nil, fmt.Errorf("%w: the bot is in %d groups", ErrBusy, len(b.groups))
 	}
-	if old := b.byKey[key]; old != nil && !old.leaving() {
+	if b.isInLocked(at) {
 		return nil, ErrInGroup
 	}
 	var g *Group
 	cfg := b.cfg.Group
+	cfg.Secret = at.secret
 	cfg.Listen, cfg.ListenURL, cfg.ListenTLS, cfg.OnEvent = "", "", nil, nil
 	if on := b.cfg.OnEvent; on != nil {
 		cfg.OnEvent = func(e Event) { on(g, e) }
 	}
 	g = newGroup(cfg, cfg.SignalingURL == "", !b.cfg.StayAlone)
 	g.url = b.cfg.URL
-	g.onLeft = func() { b.remove(g, key) }
-	b.byKey[key] = g
+	g.onLeft = func() { b.remove(g, at) }
+	b.places[at] = g
 	b.groups[g] = struct{}{}
 	return g, nil
+}
+
+// isIn reports whether the bot is in a group, or on its way into it.
+func (b *Bot) isIn(at place) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.isInLocked(at)
+}
+
+func (b *Bot) isInLocked(at place) bool {
+	old := b.places[at]
+	return old != nil && !old.leaving()
 }
 
 // leaving reports whether the group was entered and is left, or about to be.
@@ -197,11 +255,11 @@ func (g *Group) leaving() bool {
 }
 
 // remove forgets a group.
-func (b *Bot) remove(g *Group, key string) {
+func (b *Bot) remove(g *Group, at place) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.groups, g)
-	if b.byKey[key] == g {
-		delete(b.byKey, key)
+	if b.places[at] == g {
+		delete(b.places, at)
 	}
 }

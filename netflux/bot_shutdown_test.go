@@ -15,7 +15,7 @@ func TestBotShutdownMeetsInvitation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := b.newGroup("key") // admit has come so far
+	g, err := b.newGroup(place{key: "key"}) // admit has come so far
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -296,9 +296,9 @@ func TestBotRefuses(t *testing.T) {
 	url := startSignaling(t)
 	refuse := errors.New("not on a sunday")
 	var asked atomic.Int32
-	bot := startBot(t, netflux.BotConfig{MaxGroups: 1, Group: netflux.Config{SignalingURL: url}, Admit: func(r *http.Request, key string) error {
+	bot := startBot(t, netflux.BotConfig{MaxGroups: 1, Group: netflux.Config{SignalingURL: url}, Admit: func(inv netflux.Invitation) error {
 		asked.Add(1)
-		if key == "sunday" {
+		if inv.Key == "sunday" {
 			return refuse
 		}
 		return nil

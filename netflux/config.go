@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshpair/meshpair/internal/mesh"
 	"github.com/meshpair/meshpair/internal/rtc"
+	"github.com/meshpair/meshpair/internal/sealed"
 )
 
 // Defaults of [Config].
@@ -38,9 +39,18 @@ type Config struct {
 
 	// Secret seals the group: only who has the same one, beside the key, can be a member, and neither the signaling server
 	// nor a member that passes messages on can read or change what two members say. The server knows the group by a name
-	// made from both. No original can be in a sealed group, and nobody can be invited into one yet. By default groups are
-	// not sealed. (SEC-1, SEC-4)
+	// made from both. No original can be in a sealed group. By default groups are not sealed. (SEC-1, SEC-4)
 	Secret Secret
+
+	// Identity is that of this member in sealed groups, for others to recognise it by. By default it has a new one whenever
+	// it begins to join. It is of no meaning in a group that is not sealed. (SEC-5)
+	Identity *Identity
+
+	// AllowIdentities are those who may be members of a sealed group, as [Identity.Public] returns them: with anybody else
+	// this member has nothing to do, whoever has the secret, and says so by ErrNotListed. All members should have the same
+	// list, in which each of them is. By default whoever has the secret may be a member. Join fails with ErrNotSealed
+	// where the group is not sealed. (SEC-26)
+	AllowIdentities []string
 
 	// TLS is used for wss URLs, of signaling and of members; by default the system's roots verify these. Members are
 	// shown none of its certificates. (SEC-30)
@@ -134,8 +144,15 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) core(rand func() uint32) mesh.Config {
+	var identity *sealed.Identity
+	if c.Identity != nil {
+		identity = c.Identity.key
+	}
+	allowed, _ := c.allowed() // whoever joins has checked it
 	return mesh.Config{
 		Rand:          rand,
+		Identity:      identity,
+		Allow:         allowed,
 		NoDial:        c.RelayOnly, // a WebSocket would show this machine's address
 		NoRejoin:      c.NoRejoin,
 		MaxMembers:    c.MaxMembers,

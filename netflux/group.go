@@ -78,7 +78,8 @@ func newGroup(cfg Config, noSignaling, leaveAlone bool) *Group {
 //
 // A key has 1 to 512 bytes, in the form in which it stands in a URL; [NewKey] makes one. As long as the signaling server
 // cannot be reached Join tries again, unless [Config].NoRejoin is set, until ctx ends; ctx has no influence later. It
-// fails with ErrNoSignaling, ErrPlaintext, ErrICEServer, ErrListen, ErrKey, ErrSecretText, ErrInGroup or a *[JoinError]; the group is left then.
+// fails with ErrNoSignaling, ErrPlaintext, ErrICEServer, ErrListen, ErrKey, ErrSecretText, ErrIdentityText, ErrNotSealed,
+// ErrInGroup or a *[JoinError]; the group is left then.
 func (g *Group) Join(ctx context.Context, key string) error {
 	path, err := escapeKey(key)
 	if err == nil {
@@ -255,11 +256,21 @@ func (g *Group) send(ctx context.Context, kind Kind, in mesh.Send) error {
 }
 
 // Invite lets a [Bot] join the group, which listens at the URL, of scheme ws or wss. It returns nil when the
-// bot is a member, and fails with ErrNotInGroup, ErrNotInvited, ErrURL, ErrPlaintext, ErrBusy, ErrTimeout, ErrGone or an error of the network. (CHN-9)
+// bot is a member, and fails with ErrNotInGroup, ErrURL, ErrPlaintext, ErrBusy, ErrTimeout, ErrGone or an error of the
+// network. (CHN-9)
+//
+// The bot is given the secret of a sealed group, so the URL has to say who may have it: it ends with # and the bot's identity,
+// as [Bot.URL] returns it. Without that Invite fails with ErrNoIdentity, where somebody else answers with ErrIdentity,
+// and if the bot is not in Config.AllowIdentities with ErrNotListed; the secret is not told then. It fails with ErrDenied
+// when the bot refuses. In a group that is not sealed the identity cannot be checked, and is left out of account. (SEC-20)
 func (g *Group) Invite(ctx context.Context, url string) error {
+	base, bot, err := splitURL(url)
+	if err != nil {
+		return err
+	}
 	g.mu.Lock()
 	token, result := g.newToken()
-	g.run(g.core.Step(g.now(), mesh.Invite{Token: token, URL: url}))
+	g.run(g.core.Step(g.now(), mesh.Invite{Token: token, URL: base, Bot: bot}))
 	g.unlock(false)
 	return g.outcome(ctx, token, result)
 }

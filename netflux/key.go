@@ -4,7 +4,9 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/meshpair/meshpair/internal/mesh"
 )
@@ -41,7 +43,7 @@ func escapeKey(key string) (string, error) {
 			return "", fmt.Errorf("%w: %.100q has a control character", ErrKey, key)
 		case ch == '?' || ch == '#' || ch == '\\':
 			return "", fmt.Errorf("%w: %.100q has a %c, which ends or changes a key in browsers", ErrKey, key, ch)
-		case ch > 0x7f || strings.IndexByte(" \"<>^`{}", ch) >= 0:
+		case isEscaped(ch):
 			fmt.Fprintf(&b, "%%%02X", ch)
 		default:
 			b.WriteByte(ch)
@@ -61,6 +63,31 @@ func escapeKey(key string) (string, error) {
 		return "", fmt.Errorf("%w: it has %d bytes in its URL, of at most %d", ErrKey, len(escaped), mesh.MaxKey)
 	}
 	return escaped, nil
+}
+
+// isEscaped reports whether browsers write a byte of a key in percent form.
+func isEscaped(ch byte) bool { return ch > 0x7f || strings.IndexByte(" \"<>^`{}", ch) >= 0 }
+
+// unescapeKey returns a key for which escapeKey returns this: the one that a user has typed, if that had no percent form in it.
+// It fails if there is none.
+func unescapeKey(path string) (string, error) {
+	var b strings.Builder
+	for i := 0; i < len(path); i++ {
+		if i+2 < len(path) && path[i] == '%' {
+			if ch, err := strconv.ParseUint(path[i+1:i+3], 16, 8); err == nil && isEscaped(byte(ch)) {
+				b.WriteByte(byte(ch))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(path[i])
+	}
+	for _, key := range []string{b.String(), path} {
+		if again, err := escapeKey(key); err == nil && again == path && utf8.ValidString(key) {
+			return key, nil
+		}
+	}
+	return "", fmt.Errorf("%w: %.100q", ErrKey, path)
 }
 
 // signalingURL returns the URL for an escaped key.

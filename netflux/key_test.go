@@ -43,6 +43,19 @@ func TestEscapeKey(t *testing.T) {
 		if got, err := escapeKey(key); got != want || err != nil {
 			t.Errorf("%q: %q, %v", key, got, err)
 		}
+		if back, err := unescapeKey(want); back != key || err != nil { // SEC-20
+			t.Errorf("%q: %q, %v", want, back, err)
+		}
+	}
+	for path, key := range map[string]string{"a%20b%2": "a b%2", "%c3%a9": "%c3%a9", "%C3": "%C3", "%41": "%41"} {
+		if got, err := unescapeKey(path); got != key || err != nil {
+			t.Errorf("%q: %q, %v", path, got, err)
+		}
+	}
+	for _, path := range []string{"", "a b", "é", "a?", "a/%2E./b"} {
+		if got, err := unescapeKey(path); !errors.Is(err, ErrKey) {
+			t.Errorf("%q: %q, %v", path, got, err)
+		}
 	}
 	for _, key := range []string{"", "a?b", "a#b", `a\b`, "a\tb", "a ", ".", "a/..", "a/%2E%2e/b", strings.Repeat("a", 513), strings.Repeat("é", 86)} {
 		if got, err := escapeKey(key); !errors.Is(err, ErrKey) {

@@ -370,6 +370,9 @@ func (l *webSocket) receive() error {
 		if errors.As(err, &bye) && bye.Code == ws.CloseNormal {
 			return nil
 		}
+		if bye != nil && bye.Code == ws.ClosePolicy && !l.signaling { // SEC-20
+			return fmt.Errorf("%w: %w", ErrDenied, err)
+		}
 		if err != nil {
 			return err
 		}

@@ -24,20 +24,26 @@ const (
 // A door is an http.Handler through which peers open WebSockets to this one, pages of any origin too (CHN-9, CHN-10,
 // CHN-28).
 type door struct {
-	admit func(r *http.Request, call mesh.Call) (*webSocket, error)
+	admit func(r *http.Request, call mesh.Call) (taker, error)
 	ws    ws.Server
 }
 
-func newDoor(cfg Config, admit func(r *http.Request, call mesh.Call) (*webSocket, error)) *door {
+func newDoor(cfg Config, admit func(r *http.Request, call mesh.Call) (taker, error)) *door {
 	d := &door{admit: admit}
 	d.ws.Config = cfg.webSocket()
 	d.ws.Accept = d.accept
-	d.ws.Serve = func(c *ws.Conn, r *http.Request) { visit(r).link.use(c) }
+	d.ws.Serve = func(c *ws.Conn, r *http.Request) { visit(r).taker.use(c) }
 	return d
 }
 
-// A visitor is a request that may become a link.
-type visitor struct{ link *webSocket }
+// A taker is what a WebSocket is for that is let in.
+type taker interface {
+	use(c *ws.Conn)  // is its life from when it is open
+	ended(err error) // is called instead if it does not open
+}
+
+// A visitor is a request that may become a WebSocket.
+type visitor struct{ taker taker }
 
 type visitorKey struct{}
 
@@ -46,8 +52,8 @@ func visit(r *http.Request) *visitor { return r.Context().Value(visitorKey{}).(*
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := new(visitor)
 	r = r.WithContext(context.WithValue(r.Context(), visitorKey{}, v))
-	if !d.ws.Upgrade(w, r) && v.link != nil {
-		v.link.ended(errNoUpgrade)
+	if !d.ws.Upgrade(w, r) && v.taker != nil {
+		v.taker.ended(errNoUpgrade)
 	}
 }
 
@@ -57,10 +63,11 @@ var errNoUpgrade = errors.New("netflux: the WebSocket was not opened")
 func (d *door) accept(r *http.Request) (string, error) {
 	call, err := mesh.ParseCall(r.URL.RawQuery)
 	if err == nil {
-		visit(r).link, err = d.admit(r, call)
-	}
-	if err == nil {
-		return "", nil
+		var t taker
+		if t, err = d.admit(r, call); err == nil {
+			visit(r).taker = t
+			return "", nil
+		}
 	}
 	status := http.StatusUnauthorized // CHN-10
 	if errors.Is(err, ErrBusy) {
@@ -83,9 +90,6 @@ func (g *Group) invited(call mesh.Call) (*webSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.cfg.Secret != "" { // SEC-27: the group would not be sealed
-		return nil, mesh.ErrCall
-	}
 	g.mu.Lock()
 	defer g.unlock(false)
 	if g.shut {
@@ -93,11 +97,16 @@ func (g *Group) invited(call mesh.Call) (*webSocket, error) {
 	}
 	id, outs, err := g.core.Invited(g.now(), call, g.url)
 	if err == nil {
-		g.key, g.path, g.failure = call.Key, path, nil
-		g.left = make(chan struct{})
-		g.ice.begin(g.cfg)
+		g.entering(call.Key, path)
 	}
 	return g.enter(id, outs, err)
+}
+
+// entering begins with a group that this one is invited into. The lock is held.
+func (g *Group) entering(key, path string) {
+	g.key, g.path, g.failure = key, path, nil
+	g.left = make(chan struct{})
+	g.ice.begin(g.cfg)
 }
 
 // enter makes the link that was accepted.
@@ -128,7 +137,7 @@ func (g *Group) listen(ctx context.Context) error {
 		g.cfg.Logger.Warn("other members reach this one without TLS, unless a proxy does it", "address", l.Addr())
 	}
 	h := &http.Server{
-		Handler:           newDoor(g.cfg, func(_ *http.Request, call mesh.Call) (*webSocket, error) { return g.accept(call) }),
+		Handler:           newDoor(g.cfg, func(_ *http.Request, call mesh.Call) (taker, error) { return g.accept(call) }),
 		ReadHeaderTimeout: readHeaderTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(g.cfg.Logger.Handler(), slog.LevelDebug),

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/meshpair/meshpair/internal/mesh"
 	"github.com/meshpair/meshpair/internal/sealed"
@@ -45,16 +46,34 @@ var (
 	// the text. (SEC-2)
 	ErrSecretText = errors.New("netflux: Config.Secret is not a secret")
 
-	ErrSecret     = mesh.ErrSecret   // the other end has not shown that it has the secret
-	ErrIdentity   = mesh.ErrIdentity // the other end has another identity than it had before, or than others say
-	ErrUnsealed   = mesh.ErrUnsealed // what came was not sealed
-	ErrCutShort   = mesh.ErrCutShort // the member left, and not all came that it had sent; see MemberLeft (SEC-34)
-	ErrNotInvited = mesh.ErrSealed   // nobody can be invited into a sealed group yet
+	// ErrIdentityText says that a text is no identity: a character was changed or lost, for instance. Of one to keep it does not
+	// repeat the text. (SEC-6, SEC-50)
+	ErrIdentityText = errors.New("netflux: not an identity")
+
+	// ErrNotSealed says that Config.AllowIdentities is set and Config.Secret is not: nobody's identity could be checked.
+	ErrNotSealed = errors.New("netflux: Config.AllowIdentities needs Config.Secret")
+
+	// ErrNoIdentity says that [Group.Invite] was given a URL that does not end with # and the identity of a bot (SEC-20).
+	ErrNoIdentity = mesh.ErrNoIdentity
+
+	// Reasons for which a member is not connected to, or lost, or an invitation comes to nothing (SEC-28); see [ConnectFailed],
+	// [MemberLeft] and [Group.Invite].
+	ErrSecret    = mesh.ErrSecret    // the other end has not shown that it has the secret
+	ErrIdentity  = mesh.ErrIdentity  // it has another identity than it had before, than others say, or than a URL says
+	ErrNotListed = mesh.ErrNotListed // it is not in Config.AllowIdentities
+	ErrUnsealed  = mesh.ErrUnsealed  // what came was not sealed
+	ErrCutShort  = mesh.ErrCutShort  // the member left, and not all came that it had sent (SEC-34)
 )
 
 // keys returns those of the group with this key, in the form in which it stands in a URL; nil: it is not sealed (SEC-3).
 func (c Config) keys(path string) (*sealed.Keys, error) {
+	if _, err := c.allowed(); err != nil {
+		return nil, err
+	}
 	if c.Secret == "" {
+		if len(c.AllowIdentities) > 0 { // SEC-53
+			return nil, ErrNotSealed
+		}
 		return nil, nil
 	}
 	secret, err := sealed.ParseSecret(string(c.Secret))
@@ -62,6 +81,19 @@ func (c Config) keys(path string) (*sealed.Keys, error) {
 		return nil, fmt.Errorf("%w: %w", ErrSecretText, err)
 	}
 	return sealed.Derive(secret, path), nil
+}
+
+// splitURL returns the URL of a bot without its fragment, and the identity that stands there; nil: there is none (SEC-6).
+func splitURL(url string) (string, *sealed.Public, error) {
+	base, text, found := strings.Cut(url, "#")
+	if !found {
+		return base, nil, nil
+	}
+	public, err := sealed.ParsePublic(text)
+	if err != nil {
+		return "", nil, fmt.Errorf("%w: after #: %w", ErrURL, err)
+	}
+	return base, &public, nil
 }
 
 // Identities returns the identities of the members of a sealed group by their ids, this one's among them, as texts of 63

@@ -55,7 +55,7 @@ func TestSealedGroup(t *testing.T) {
 			t.Errorf("members %v, %v", p.Members(), all[0].Members())
 		}
 	}
-	if err := all[0].Invite(t.Context(), "ws://127.0.0.1:1"); !errors.Is(err, netflux.ErrNotInvited) {
+	if err := all[0].Invite(t.Context(), "ws://127.0.0.1:1"); !errors.Is(err, netflux.ErrNoIdentity) {
 		t.Error(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -75,6 +76,8 @@ type botFlags struct {
 	insecure                          bool
 	maxGroups                         int
 	servers                           ice
+	identity                          string
+	allow                             texts
 }
 
 func (b *botFlags) parse(e *env, args []string) error {
@@ -90,6 +93,8 @@ func (b *botFlags) parse(e *env, args []string) error {
 	f.IntVar(&b.maxGroups, "max-groups", netflux.DefaultMaxGroups, "refuse invitations when in `N` groups")
 	f.BoolVar(&b.loopback, "loopback", false, "use 127.0.0.1 only for data channels, and dial members on this machine only")
 	f.BoolVar(&b.insecure, "insecure", false, insecureUsage)
+	f.StringVar(&b.identity, "identity", "", "`FILE` with the bot's identity, so that its URL for sealed groups stays the same; made if it is missing.\nIt has the private key in it: let nobody else read it")
+	f.Var(&b.allow, "allow", allowUsage)
 	iceFlag(f, &b.servers)
 	if err := e.parse(args, botHelp); err != nil {
 		return err
@@ -149,6 +154,12 @@ func botCommand(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	defer l.Close()
+	var identity *netflux.Identity
+	if b.identity != "" {
+		if identity, err = keptIdentity(b.identity); err != nil {
+			return fmt.Errorf("-identity: %w", err)
+		}
+	}
 	d := newBotDriver(e.stdout, e.logger(), b.echo)
 	if a, ok := l.Addr().(*net.TCPAddr); ok && b.cert == "" && !a.IP.IsLoopback() { // SEC-32
 		d.log.Warn("members reach this bot without TLS, unless a proxy does it; -cert and -key turn it on", "address", a)
@@ -157,6 +168,7 @@ func botCommand(ctx context.Context, e *env, args []string) error {
 		URL: b.url,
 		Group: netflux.Config{
 			SignalingURL: b.signaling, ICEServers: b.servers.servers(), Loopback: b.loopback, AllowPlaintext: b.insecure, Logger: d.log,
+			Identity: identity, AllowIdentities: b.allow,
 		},
 		OnEvent:   d.event,
 		StayAlone: b.stay,
@@ -173,13 +185,13 @@ func botCommand(ctx context.Context, e *env, args []string) error {
 		return wrongBot(e, "%v", err)
 	}
 	if b.noInput {
-		return d.serve(ctx, nil, l, b.url)
+		return d.serve(ctx, nil, l)
 	}
-	return d.serve(ctx, e.stdin, l, b.url)
+	return d.serve(ctx, e.stdin, l)
 }
 
 // serve runs the bot until the context or the input ends, if there is an input.
-func (d *botDriver) serve(ctx context.Context, in io.Reader, l net.Listener, url string) error {
+func (d *botDriver) serve(ctx context.Context, in io.Reader, l net.Listener) error {
 	h := &http.Server{
 		Handler:           d.bot,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -190,7 +202,8 @@ func (d *botDriver) serve(ctx context.Context, in io.Reader, l net.Listener, url
 	h.Protocols.SetHTTP1(true)
 	failed := make(chan error, 1)
 	go func() { failed <- h.Serve(l) }()
-	d.emit(object{"event": "ready", "url": url})
+	url, _, _ := strings.Cut(d.bot.URL(), "#")
+	d.emit(object{"event": "ready", "url": url, "invite": d.bot.URL()})
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -42,7 +42,7 @@ func (r *running) ready() string {
 	first := r.line("ready", func(string) bool { return true })
 	got, _ := parse(r.t, first).(map[string]any)
 	url, ok := got["url"].(string)
-	if !ok || got["event"] != "ready" || len(got) != 2 {
+	if !ok || got["event"] != "ready" || len(got) != 3 || !strings.HasPrefix(fmt.Sprint(got["invite"]), url+"#mpid1") { // SEC-6
 		r.t.Fatalf("the first line is %s", first)
 	}
 	return url

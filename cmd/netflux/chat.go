@@ -38,6 +38,7 @@ Lines that begin with a slash are commands:
 type chat struct {
 	url, key string
 	made     bool // the key is new
+	sealed   bool
 	group    *netflux.Group
 	left     chan struct{} // closed when that has been told
 
@@ -56,29 +57,35 @@ func chatCommand(ctx context.Context, e *env, args []string) error {
 	c := &chat{out: e.stdout, names: make(map[uint32]string), left: make(chan struct{})}
 	var servers ice
 	var loopback, insecure bool
-	var secret string
+	var sealing secretFlags
 	e.flags.StringVar(&c.key, "key", "", "`KEY` of the group; if it is left out, a new one is made and printed")
 	e.flags.StringVar(&c.url, "signaling", "ws://127.0.0.1:8000", "`URL` of the signaling server, ws:// or wss://")
 	e.flags.BoolVar(&loopback, "loopback", false, "use 127.0.0.1 only, for a group on one machine")
 	e.flags.BoolVar(&insecure, "insecure", false, insecureUsage)
-	e.flags.StringVar(&secret, "secret", "", secretUsage)
+	sealing.add(e.flags)
 	iceFlag(e.flags, &servers)
 	if err := e.parse(keyless(args), chatHelp+chatCommands); err != nil {
 		return err
 	}
+	secret, err := sealing.read(e.stdin)
+	if err != nil {
+		fmt.Fprintf(e.stderr, "netflux chat: %v\n", err)
+		return errUsage
+	}
+	c.sealed = secret != ""
 	c.group = netflux.New(netflux.Config{
-		SignalingURL: c.url, Secret: netflux.Secret(secret), Loopback: loopback, AllowPlaintext: insecure, ICEServers: servers.servers(), OnEvent: c.event, Logger: e.logger(),
+		SignalingURL: c.url, Secret: secret, Loopback: loopback, AllowPlaintext: insecure, ICEServers: servers.servers(), OnEvent: c.event, Logger: e.logger(),
 	})
 	if c.key == "" {
 		c.key, c.made = netflux.NewKey(), true
 	}
-	err := c.run(ctx, e.stdin)
+	err = c.run(ctx, e.stdin)
 	switch {
 	case errors.Is(err, netflux.ErrKey):
 		fmt.Fprintf(e.stderr, "netflux chat: %v; choose another -key\n", err)
 		return errUsage
 	case errors.Is(err, netflux.ErrSecretText):
-		fmt.Fprintf(e.stderr, "netflux chat: -secret: %v\n", err)
+		fmt.Fprintf(e.stderr, "netflux chat: %v\n", err)
 		return errUsage
 	case errors.Is(err, netflux.ErrPlaintext):
 		fmt.Fprintf(e.stderr, "netflux chat: -signaling %s is not encrypted: use wss://, or say -insecure\n", c.url)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 const chatCommands = `/members          who is here, with a direct channel or relayed by others
 /to NAME TEXT     say something to one member alone
 /invite URL       have a bot join that listens at the URL (netflux bot)
+/identities       who is who in a sealed group, to be compared with what others see
 /help             these commands
 //TEXT            send a line that begins with a slash
 `
@@ -41,6 +43,8 @@ func (c *chat) enter(ctx context.Context, line string) {
 		c.whisper(ctx, rest)
 	case "invite":
 		c.invite(ctx, rest)
+	case "identities":
+		c.identities()
 	case "help":
 		for help := range strings.Lines(chatCommands) {
 			c.note("%s", strings.TrimSuffix(help, "\n"))
@@ -78,6 +82,24 @@ func (c *chat) members() {
 		}
 	}
 	c.line("* %s: %s", count(len(all), "member"), strings.Join(all, ", "))
+}
+
+// identities shows by which identities this member knows the others (SEC-25).
+func (c *chat) identities() {
+	known := c.group.Identities()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known == nil {
+		c.line("* the group is not sealed: nobody shows who it is")
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(known)) {
+		you := ""
+		if id == c.self {
+			you = " (you)"
+		}
+		c.line("* %s is %s%s", c.name(id), known[id], you)
+	}
 }
 
 // whisper sends text to one member.

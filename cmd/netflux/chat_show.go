@@ -40,6 +40,9 @@ func (c *chat) event(e netflux.Event) {
 		c.line("* a message of %s was refused: %v", c.name(e.From), e.Err)
 	case netflux.ICEServerFailed:
 		c.line("* the ICE server %s does not help: %v", e.URL, e.Err)
+	case netflux.IdentityDisputed:
+		c.line("* somebody lies about who %s is: %s says %s, and %s says %s; take care, and compare /identities in another way", c.name(e.ID),
+			c.witness(e.KnownBy), e.Known, c.witness(e.OtherBy), e.Other)
 	case netflux.ConnectFailed:
 		if e.ID == 0 {
 			c.line("* no way in through the member that the signaling server chose (%v); it is asked for another", e.Err)
@@ -76,7 +79,11 @@ func (c *chat) state(e netflux.StateChanged) {
 		}
 		c.line("* joining %q through %s", c.key, c.url)
 		if c.made {
-			c.line("* the group is new; others join it by: netflux chat -signaling %s -key=%s", c.url, c.key)
+			sealed := ""
+			if c.sealed {
+				sealed = " -secret-file FILE"
+			}
+			c.line("* the group is new; others join it by: netflux chat -signaling %s -key=%s%s", c.url, c.key, sealed)
 		}
 	case netflux.Joined:
 		c.in = true
@@ -136,6 +143,14 @@ func (c *chat) name(id uint32) string {
 		return name
 	}
 	return fmt.Sprintf("%08x", id)
+}
+
+// witness returns the name of a member that says something, or of its own sight.
+func (c *chat) witness(id uint32) string {
+	if id == 0 {
+		return "its handshake"
+	}
+	return c.name(id)
 }
 
 // note prints what is not from a member.

@@ -91,7 +91,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"chat", "-key", "k", "-signaling", "127.0.0.1:8000"}, "-signaling must be ws://HOST:PORT"},
 		{[]string{"chat", "-key", "k", "-signaling", "ws://203.0.113.7:8000"}, "is not encrypted: use wss://, or say -insecure"}, // SEC-31
 		{[]string{"bot", "-listen", "127.0.0.1:0", "-signaling", "ws://203.0.113.7"}, "is not encrypted: use wss://, or say -insecure"},
-		{[]string{"chat", "-secret", "mpsecret1guess"}, "-secret: netflux: Config.Secret is not a secret"}, // SEC-2
+		{[]string{"chat", "-secret", "mpsecret1guess"}, "netflux: Config.Secret is not a secret"}, // SEC-2
 		{[]string{"chat", "-ice", "stun:127.0.0.1"}, "want a list such as"},
 		{[]string{"chat", "-ice", `[{"username":"u"}]`}, `each server needs "urls"`},
 		{[]string{"chat", "-ice", `[{"urls":["stun:127.0.0.1","bogus"]}]`}, `"bogus" is not a URL such as stun:HOST:PORT`},

@@ -40,6 +40,9 @@ type request struct {
 	N          *json.Number `json:"n"`
 	Signaling  string       `json:"signaling"`
 	Key        *string      `json:"key"`
+	Secret     string       `json:"secret"`
+	Identity   string       `json:"identity"`
+	Allow      []string     `json:"allow"`
 	ICE        ice          `json:"ice"`
 	RelayOnly  bool         `json:"relayOnly"`
 	AutoRejoin *bool        `json:"autoRejoin"`
@@ -84,6 +87,9 @@ func (w *output) answer(req request, o object, err error) {
 		o = object{"event": "error", "message": err.Error()}
 		if errors.Is(err, errUnknown) {
 			o["unsupported"] = true // DRV-1
+		}
+		if why := reason(err); why != "" {
+			o["reason"] = why
 		}
 	}
 	if req.N != nil && *req.N != "" { // "" stands for what is no number
@@ -264,15 +270,25 @@ func (d *driven) join(req request) error {
 		}
 		d.await(netflux.Left)
 	}
+	var identity *netflux.Identity
+	if req.Identity != "" {
+		var err error
+		if identity, err = netflux.ParseIdentity(req.Identity); err != nil {
+			return err
+		}
+	}
 	cfg := netflux.Config{
-		SignalingURL:   req.Signaling,
-		AllowPlaintext: d.insecure,
-		ICEServers:     req.ICE.servers(),
-		RelayOnly:      req.RelayOnly,
-		Loopback:       req.Loopback,
-		NoRejoin:       req.AutoRejoin != nil && !*req.AutoRejoin,
-		OnEvent:        d.event,
-		Logger:         d.log,
+		SignalingURL:    req.Signaling,
+		Secret:          netflux.Secret(req.Secret),
+		Identity:        identity,
+		AllowIdentities: req.Allow,
+		AllowPlaintext:  d.insecure,
+		ICEServers:      req.ICE.servers(),
+		RelayOnly:       req.RelayOnly,
+		Loopback:        req.Loopback,
+		NoRejoin:        req.AutoRejoin != nil && !*req.AutoRejoin,
+		OnEvent:         d.event,
+		Logger:          d.log,
 	}
 	key := netflux.NewKey()
 	if req.Key != nil {
@@ -325,11 +341,15 @@ func (d *driven) status() object {
 // statusOf tells all about a group.
 func statusOf(g *netflux.Group) object {
 	ids := func(ids []uint32) []uint32 { return append([]uint32{}, ids...) } // never null
-	return object{
+	o := object{
 		"event": "status", "state": g.State().String(), "signaling": g.SignalingState().String(),
 		"id": g.ID(), "group": g.GroupID(), "key": g.Key(),
 		"members": ids(g.Members()), "neighbors": ids(g.Neighbors()),
 	}
+	if known := g.Identities(); known != nil { // SEC-25
+		o["identities"] = known
+	}
+	return o
 }
 
 // event writes what happened in the group.
@@ -347,6 +367,20 @@ func (d *driven) event(e netflux.Event) {
 	case netflux.ConnectFailed:
 		d.log.Info("no direct channel", "member", e.ID, "reason", e.Err)
 	}
+}
+
+// reason is the name under which a driver tells why there is no contact with a member of a sealed group, "" for all else
+// (SEC-28).
+func reason(err error) string {
+	for _, r := range []struct {
+		err  error
+		name string
+	}{{netflux.ErrSecret, "secret"}, {netflux.ErrIdentity, "identity"}, {netflux.ErrNotListed, "list"}, {netflux.ErrUnsealed, "unsealed"}} {
+		if errors.Is(err, r.err) {
+			return r.name
+		}
+	}
+	return ""
 }
 
 // eventObject returns the line for an event, nil if it has none.
@@ -367,6 +401,12 @@ func eventObject(e netflux.Event) object {
 		return object{"event": "signaling", "state": e.State.String()}
 	case netflux.MessageRefused:
 		return object{"event": "error", "message": fmt.Sprintf("a message from %d was refused: %v", e.From, e.Err)}
+	case netflux.ConnectFailed:
+		if why := reason(e.Err); why != "" {
+			return object{"event": "refused", "member": e.ID, "reason": why}
+		}
+	case netflux.IdentityDisputed:
+		return object{"event": "disputed", "member": e.ID, "known": e.Known, "knownBy": e.KnownBy, "other": e.Other, "otherBy": e.OtherBy}
 	case netflux.ICEServerFailed:
 		return object{"event": "error", "message": fmt.Sprintf("ICE server %s: %v", e.URL, e.Err)}
 	}

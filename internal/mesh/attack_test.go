@@ -300,7 +300,7 @@ func TestSealedAllowed(t *testing.T) {
 	var ids []*sealed.Identity
 	var list []sealed.Public
 	for i := range byte(3) {
-		ids = append(ids, sealed.IdentityOf([32]byte{i + 1}))
+		ids = append(ids, identityOf(i+1))
 		list = append(list, ids[i].Public())
 	}
 	for _, identity := range ids {
@@ -313,7 +313,7 @@ func TestSealedAllowed(t *testing.T) {
 	refused := 0
 	for _, n := range nodes {
 		for _, err := range n.refusals {
-			if errors.Is(err, ErrNotAllowed) {
+			if errors.Is(err, ErrNotListed) {
 				refused++
 			}
 		}

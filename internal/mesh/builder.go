@@ -318,7 +318,7 @@ func (c *Core) dial(a *attempt, other *wire.Info) {
 			return
 		}
 		_, index := s.Indexes()
-		c.emit(Dial{a.channel.link, dialSealedURL(other.WSS, k, index)})
+		c.emit(Dial{a.channel.link, dialSealedURL(other.WSS, k, int64(index))})
 		return
 	}
 	c.emit(Dial{a.channel.link, dialURL(other.WSS, k, group, strconv.FormatUint(uint64(a.to.me), 10), c.key)})
@@ -330,8 +330,11 @@ func (c *Core) invite(in Invite) {
 	case c.state != StateJoining && c.state != StateJoined || c.id == 0:
 		c.emit(Done{in.Token, ErrNotInGroup})
 		return
-	case c.seal != nil:
-		c.emit(Done{in.Token, ErrSealed})
+	case c.seal != nil && in.Bot == nil: // SEC-20
+		c.emit(Done{in.Token, ErrNoIdentity})
+		return
+	case c.seal != nil && !c.mayBe(*in.Bot): // SEC-26
+		c.emit(Done{in.Token, ErrNotListed})
 		return
 	case !isWebSocketURL(in.URL):
 		c.emit(Done{in.Token, fmt.Errorf("%w: %.100q", ErrURL, in.URL)})
@@ -344,6 +347,11 @@ func (c *Core) invite(in Invite) {
 	}
 	ch.opens, ch.dials = true, true
 	ch.apart, ch.token = true, in.Token
+	if c.seal != nil {
+		ch.visit = &visit{peer: *in.Bot}
+		c.emit(Dial{ch.link, dialSealedURL(in.URL, withJoining, -1)})
+		return
+	}
 	c.emit(Dial{ch.link, dialURL(in.URL, withJoining, c.groupID, "-1", c.key)})
 }
 

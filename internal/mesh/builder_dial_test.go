@@ -59,13 +59,13 @@ func TestDial(t *testing.T) {
 // TestInvite: CHN-9, CHN-12, CHN-16.
 func TestInvite(t *testing.T) {
 	r := newRig(t, Config{})
-	r.step(Invite{1, "ws://bot"})
+	r.step(Invite{Token: 1, URL: "ws://bot"})
 	r.expect("done 1: not in a group")
 	r.first()
-	r.step(Invite{2, "http://bot"})
-	r.step(Invite{3, "ws://bot/"})
-	r.step(Invite{4, "wss://two"})
-	r.step(Invite{5, "wss://three"})
+	r.step(Invite{Token: 2, URL: "http://bot"})
+	r.step(Invite{Token: 3, URL: "ws://bot/"})
+	r.step(Invite{Token: 4, URL: "wss://two"})
+	r.step(Invite{Token: 5, URL: "wss://three"})
 	r.expect(`done 2: not a URL of scheme ws or wss: "http://bot"`,
 		"dial 2 ws://bot/?type=2&wcId=#501&senderId=-1&key=key", "dial 3 wss://two/?type=2&wcId=#501&senderId=-1&key=key",
 		"dial 4 wss://three/?type=2&wcId=#501&senderId=-1&key=key")
@@ -81,13 +81,13 @@ func TestInvite(t *testing.T) {
 	r.step(Cancel{0}) // the token of no invitation
 	r.expect()
 	r.connected(true)
-	r.step(Invite{6, "ws://late"})
+	r.step(Invite{Token: 6, URL: "ws://late"})
 	r.skip()
 	r.quiet(DialTimeout-1, 2)
 	r.skip()
 	r.pass(1)
-	r.expect("done 6: the other end is gone", "abort 5")
-	r.step(Invite{7, "ws://last"})
+	r.expect("done 6: no channel in time", "abort 5")
+	r.step(Invite{Token: 7, URL: "ws://last"})
 	r.step(Leave{})
 	r.closeAll()
 	if log := strings.Join(r.log, "\n"); strings.Count(log, "done 7: ") != 1 {
@@ -101,6 +101,6 @@ func TestInviteWithoutGroup(t *testing.T) {
 	r := newRig(t, Config{}).dialing()
 	r.step(Closed{1, nil})
 	r.skip()
-	r.step(Invite{1, "ws://bot"})
+	r.step(Invite{Token: 1, URL: "ws://bot"})
 	r.expect("done 1: not in a group")
 }

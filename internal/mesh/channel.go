@@ -33,8 +33,9 @@ type channel struct {
 	dials   bool    // by WebSocket
 	offered bool    // the other end has offered it
 
-	accepted bool // a WebSocket that the other end dialled
-	apart    bool // of no attempt: for an invitation, or for who has the key
+	accepted bool   // a WebSocket that the other end dialled
+	apart    bool   // of no attempt: for an invitation, or for who has the key
+	visit    *visit // of an invitation into a sealed group
 	opened   bool
 	member   *member       // set once it is initialised
 	old      *channel      // that this one replaces; it is closed when something has come over this one (CHN-25)
@@ -101,6 +102,7 @@ func (c *Core) release(ch *channel) {
 		delete(c.builds, ch.to.id)
 	}
 	c.replaced(ch)
+	c.endVisit(ch)
 	c.invitation(ch, ErrGone)
 }
 
@@ -136,18 +138,29 @@ func (c *Core) opened(in Opened) {
 	case internal: // CHN-11
 		c.adopt(ch, ch.to.id)
 		return
-	case withJoining: // CHN-12
-		ch.listed = c.arrivals
-		members := c.Members()
-		b, err := c.initial(ch, &wire.Channel{Kind: wire.ChannelInitPing, InitPing: wire.ChannelData{
-			GroupID: c.groupID, SenderID: c.id, Members: members, Key: c.room(), Identities: c.identities(members)}})
-		if err != nil {
+	case withJoining:
+		begin := c.letIn
+		if ch.visit != nil {
+			begin = c.beginVisit
+		}
+		if err := begin(ch); err != nil {
 			c.broken(ch, err)
 			return
 		}
-		c.queue(ch, b)
 	}
 	ch.timer = c.after(InitTimeout, func() { c.broken(ch, ErrTimeout) }) // CHN-16
+}
+
+// letIn tells a peer that joins through this member what it needs (CHN-12).
+func (c *Core) letIn(ch *channel) error {
+	ch.listed = c.arrivals
+	members := c.Members()
+	b, err := c.initial(ch, &wire.Channel{Kind: wire.ChannelInitPing, InitPing: wire.ChannelData{
+		GroupID: c.groupID, SenderID: c.id, Members: members, Key: c.room(), Identities: c.identities(members)}})
+	if err == nil {
+		c.queue(ch, b)
+	}
+	return err
 }
 
 // A label is what the end that opens a data channel says of it (CHN-7).
@@ -254,6 +267,12 @@ func (c *Core) initialise(ch *channel, data []byte) {
 	var m wire.Channel
 	var from uint32
 	var err error
+	if ch.visit != nil && ch.visit.session == nil { // SEC-20
+		if err = c.visitMessage(ch, data); err != nil {
+			c.broken(ch, err)
+		}
+		return
+	}
 	if c.seal != nil {
 		if from, data, err = c.openInitial(ch, data); err != nil { // SEC-21
 			c.broken(ch, err)
@@ -338,6 +357,7 @@ func (c *Core) invitation(ch *channel, err error) {
 
 // broken drops a channel that cannot be used, and tells the attempt that it was made for.
 func (c *Core) broken(ch *channel, err error) {
+	c.invitation(ch, err)
 	c.close(ch, true)
 	c.unbuilt(ch, err)
 }

@@ -335,6 +335,9 @@ func (c *Core) settledWith(id uint32, err error, w *wave) {
 		switch {
 		case !m.announced:
 			c.forget(m, nil)
+			if errors.Is(err, ErrSecret) || errors.Is(err, ErrIdentity) || errors.Is(err, ErrNotListed) { // SEC-28
+				c.emit(Unconnected{id, err})
+			}
 		case !m.hopeless:
 			m.hopeless = m.keeps()
 			c.emit(Unconnected{id, err})
@@ -512,10 +515,10 @@ const maxListed = 10_000
 const maxURL = 2048
 
 // dialSealedURL returns the URL by which a member of a sealed group that listens is dialled: only who has the session knows
-// what it means (SEC-22).
-func dialSealedURL(base string, k kind, index uint32) string {
+// what it means. An invitation has -1 as index (SEC-22).
+func dialSealedURL(base string, k kind, index int64) string {
 	return strings.TrimSuffix(base, "/") + "/?type=" + strconv.Itoa(int(k.remote())) +
-		"&wcId=0&senderId=" + strconv.FormatUint(uint64(index), 10) + "&sealed=1"
+		"&wcId=0&senderId=" + strconv.FormatInt(index, 10) + "&sealed=1"
 }
 
 // dialURL returns the URL by which a member that listens is dialled (CHN-9).

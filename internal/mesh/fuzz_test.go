@@ -216,7 +216,7 @@ func FuzzReceived(f *testing.F) {
 		}
 		d.token = 1
 		d.open[1] = true
-		d.step(Invite{1, "ws://bot"})
+		d.step(Invite{Token: 1, URL: "ws://bot"})
 		d.step(Opened{Link: 2})
 		d.step(Received{2, initPong(id(1))})
 		for len(data) > 0 {
@@ -325,7 +325,7 @@ func (d *driver) event(op, arg byte, rest []byte) {
 	case 16:
 		d.token++
 		d.open[d.token] = true
-		d.step(Invite{d.token, "ws://bot"})
+		d.step(Invite{Token: d.token, URL: "ws://bot"})
 	case 17:
 		d.pull(l, int(arg&15))
 	case 18:

@@ -42,7 +42,8 @@ type (
 	// Invite dials a member that listens, which is to join through this one. Its outcome comes as a [Done].
 	Invite struct {
 		Token uint64
-		URL   string // ws or wss
+		URL   string         // ws or wss
+		Bot   *sealed.Public // who has to listen there, for a sealed group (SEC-20); nil: nobody knows
 	}
 
 	// Drop ends the channel with a member as a failing network would; with Block it keeps any other from being built, and
@@ -236,7 +237,7 @@ var (
 	ErrFull       = errors.New("netflux: no room to send")
 	ErrURL        = errors.New("netflux: not a URL of scheme ws or wss")
 	ErrCanceled   = errors.New("netflux: canceled")
-	ErrSealed     = errors.New("netflux: nobody can be invited into a sealed group yet")
+	ErrNoIdentity = errors.New("netflux: a bot is invited into a sealed group by a URL that ends with # and its identity")
 )
 
 // Reasons for which a channel is not built or a member is lost.
@@ -258,11 +259,11 @@ var (
 
 // Reasons of sealed groups alone for which a channel is not built or ends (SEC-28).
 var (
-	ErrSecret     = errors.New("netflux: the other end has not shown that it has the group's secret")
-	ErrIdentity   = errors.New("netflux: the other end has another identity than it should")
-	ErrNotAllowed = errors.New("netflux: the other end is not on the list of those who may be members")
-	ErrUnsealed   = errors.New("netflux: what came was not sealed")
-	ErrCutShort   = errors.New("netflux: left before all of what it had sent came")
+	ErrSecret    = errors.New("netflux: the other end has not shown that it has the group's secret")
+	ErrIdentity  = errors.New("netflux: the other end has another identity than it should")
+	ErrNotListed = errors.New("netflux: the other end is not on the list of those who may be members")
+	ErrUnsealed  = errors.New("netflux: what came was not sealed")
+	ErrCutShort  = errors.New("netflux: left before all of what it had sent came")
 )
 
 // Reasons for which a message is not taken.

@@ -55,6 +55,10 @@ func ParseCall(query string) (Call, error) {
 // Invites reports whether a call is one to join the caller's group.
 func (c Call) Invites() bool { return !c.Sealed && kind(c.Kind) == withMember && c.Key != "" }
 
+// InvitesSealed reports whether a call is to invite the one who is called into a sealed group: an [Anteroom] has to find out
+// into which (SEC-22).
+func (c Call) InvitesSealed() bool { return c.Sealed && kind(c.Kind) == withMember && c.Sender == -1 }
+
 // Accept decides whether a WebSocket is accepted that a peer opens to this member, or to a bot that is to become one. If
 // it is, the link that it becomes is returned, whose end is told by [Closed] even if it never opened.
 func (c *Core) Accept(now time.Duration, call Call) (Link, []Output, error) {
@@ -75,14 +79,20 @@ func (c *Core) Invited(now time.Duration, call Call, listen string) (Link, []Out
 		return 0, c.outputs, refused("no invitation")
 	}
 	c.enter(call.Key, listen)
-	c.renew()
+	ch := c.enterInvited()
 	if call.Group >= MinID && call.Group < 1<<32 { // initPing has the last word
 		c.groupID = uint32(call.Group)
 	}
+	return ch.link, c.outputs, nil
+}
+
+// enterInvited begins to join by a channel that another member has opened.
+func (c *Core) enterInvited() *channel {
+	c.renew()
 	ch := c.newChannel(address{signaling: true}, withMember, DialTimeout)
 	ch.apart, ch.accepted = true, true
 	c.invited = ch
-	return ch.link, c.outputs, nil
+	return ch
 }
 
 // accept makes a channel of a call (CHN-10).

@@ -235,7 +235,7 @@ func TestBotGroup(t *testing.T) {
 	nodes := s.group(2, Config{})
 	bot := s.node(Config{LeaveAlone: true})
 	bot.bot, bot.url = true, "ws://bot"
-	nodes[0].step(Invite{1, bot.url})
+	nodes[0].step(Invite{Token: 1, URL: bot.url})
 	s.until(5*time.Second, "the bot has joined", func() bool { return full(nodes[0], nodes[1], bot) })
 	if err := nodes[0].done[1]; err != nil {
 		t.Error(err)
@@ -267,7 +267,7 @@ func TestBotGroup(t *testing.T) {
 			t.Errorf("%s has %d channels by WebSocket, not %d", n.name, sockets, want)
 		}
 	}
-	nodes[0].step(Invite{2, bot.url})
+	nodes[0].step(Invite{Token: 2, URL: bot.url})
 	s.run(time.Second)
 	if err := nodes[0].done[2]; err == nil {
 		t.Error("the bot was invited twice")

@@ -34,7 +34,7 @@ func TestRoute(t *testing.T) {
 	} {
 		r := newRig(t, Config{}).first()
 		links := map[uint32]Link{1: r.letIn(id(1)), 2: r.letIn(id(2))}
-		r.step(Invite{1, "ws://three"})
+		r.step(Invite{Token: 1, URL: "ws://three"})
 		links[3] = r.last
 		r.step(Opened{Link: links[3]})
 		r.step(Received{links[3], initPong(id(3))})

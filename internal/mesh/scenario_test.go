@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/meshpair/meshpair/internal/scenario"
+	"github.com/meshpair/meshpair/internal/sealed"
 )
 
 // settleTime is how long a group may take until it agrees after the last event.
@@ -33,6 +34,7 @@ type trial struct {
 	alive  []*node
 	gone   []*node // those that left
 	cuts   map[[2]string]bool
+	keys   *sealed.Keys  // of a group that is sealed; nil: it is not
 	calm   time.Duration // the last mishap
 	healed bool          // all have agreed since
 }
@@ -68,8 +70,12 @@ func tryWith(sc *scenario.Scenario, trace func(now time.Duration, from, to, what
 	ledger := scenario.NewLedger()
 	s := newSim(&fakeTB{ledger: ledger}, sc.Seed)
 	x := &trial{Scenario: sc, cfg: cfg, s: s, ledger: ledger, here: make(map[string]*node), cuts: make(map[[2]string]bool)}
+	if isSealed(sc) && !cfg.Original {
+		x.keys, x.cfg.Entropy = keysOf(1), entropy{s}
+	}
 	s.ledger = ledger
 	s.watch = newWatch(s, ledger, sc.Window)
+	s.watch.sealed = x.keys != nil
 	if trace != nil {
 		s.trace = func(from, to, what string) { trace(s.now, from, to, what) }
 	}
@@ -96,6 +102,10 @@ func tryWith(sc *scenario.Scenario, trace func(now time.Duration, from, to, what
 	x.leave()
 	return v
 }
+
+// isSealed reports whether a scenario has a sealed group: every tenth without originals, and the same one when it is run
+// again (SEC-16).
+func isSealed(sc *scenario.Scenario) bool { return (sc.Seed%10 == 3 || os.Getenv("SCENARIO_SEALED") == "1") && len(sc.Original) == 0 }
 
 // until lets time pass until a condition holds, which is looked at now and then, and fails if it does not in time.
 func (x *trial) until(limit time.Duration, what string, ok func() bool) {
@@ -146,7 +156,7 @@ func (x *trial) join(name string) {
 	}
 	x.here[name] = n
 	x.alive = append(x.alive, n)
-	n.step(Join{Key: "key", Listen: n.url})
+	n.step(Join{Key: "key", Keys: x.keys, Listen: n.url})
 	x.ledger.Name(n.core.ID(), name, x.IsOriginal(name))
 }
 
@@ -306,6 +316,9 @@ func (x *trial) leave() {
 		c := n.core
 		left := c.timers.Len() + c.partial + c.held + len(c.channels) + len(c.members) + len(c.order) + len(c.attempts) + len(c.builds) +
 			len(c.making) + len(c.waiting) + len(c.strayed)
+		if c.seal != nil { // SEC-10
+			left++
+		}
 		if c.State() != StateLeft || left != 0 {
 			x.ledger.Fail("%s is %v, and has %d timers, %d+%d bytes, %d channels, %d in the making, %d members, %d attempts", n.name, c.State(),
 				c.timers.Len(), c.partial, c.held, len(c.channels), len(c.making), len(c.members), len(c.attempts))
@@ -358,7 +371,7 @@ func report(t *testing.T, sc *scenario.Scenario, v verdict) {
 
 // TestScenarios runs random scenarios, SCENARIOS of them or 50. SCENARIO=N runs the one of a seed, SCENARIO=path that of a
 // file, and with -v shows all messages but heartbeats. It is where one fails that it stops; the scenario is printed, and the
-// smallest one found that fails as well (SCENARIO_SHRINK=0 for none).
+// smallest one found that fails as well (SCENARIO_SHRINK=0 for none). SCENARIO_SEALED=1 seals all groups that can be sealed.
 func TestScenarios(t *testing.T) {
 	if one := os.Getenv("SCENARIO"); one != "" {
 		runOne(t, one)
@@ -414,6 +427,7 @@ func readScenario(t *testing.T, path string) *scenario.Scenario {
 func runMany(t *testing.T, n uint64) {
 	t.Helper()
 	var next atomic.Uint64
+	var seals atomic.Int64
 	var failed atomic.Bool
 	var mu sync.Mutex
 	var all scenario.Report
@@ -422,6 +436,9 @@ func runMany(t *testing.T, n uint64) {
 		group.Go(func() {
 			for seed := next.Add(1) - 1; seed < n && !failed.Load(); seed = next.Add(1) - 1 {
 				sc := scenario.Random(seed)
+				if isSealed(sc) {
+					seals.Add(1)
+				}
 				v := try(sc, nil)
 				mu.Lock()
 				all.Messages += v.Messages
@@ -437,8 +454,11 @@ func runMany(t *testing.T, n uint64) {
 		})
 	}
 	group.Wait()
-	t.Logf("%d scenarios: %d messages, %d delivered; %d members seemed to leave groups that fell apart; the slowest agreed after %v, a message took %v",
-		n, all.Messages, all.Delivered, all.FalseLeaves, all.Heal, all.Max)
+	if seals.Load() == 0 && n > 10 {
+		t.Error("none of them has a sealed group")
+	}
+	t.Logf("%d scenarios, %d of them with sealed groups: %d messages, %d delivered; %d members seemed to leave groups that fell apart; the slowest agreed after %v, a message took %v",
+		n, seals.Load(), all.Messages, all.Delivered, all.FalseLeaves, all.Heal, all.Max)
 }
 
 // TestScenarioFiles runs the scenarios in testdata.

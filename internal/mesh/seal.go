@@ -107,10 +107,15 @@ func (s *seal) end() {
 	for _, list := range s.pairs {
 		for _, t := range list {
 			t.repeat.stop()
+			t.Erase()
 		}
 	}
 	for _, k := range s.asking {
 		k.repeat.stop()
+		k.handshake.Erase()
+	}
+	for _, an := range s.answers {
+		an.handshake.Erase()
 	}
 	s.sweep.stop()
 	*s = seal{
@@ -158,7 +163,7 @@ func (c *Core) secured(a *attempt) {
 
 // sessionWith returns the session in which a member is told something; nil: there is none. It is the newest that the
 // other end has for certain, as the last message of a handshake may be lost, or slower than a channel that there is
-// (SEC-19).
+// (SEC-51).
 func (c *Core) sessionWith(id uint32) *session {
 	var best *session
 	rank := 0
@@ -331,14 +336,22 @@ func (c *Core) sealedContent(from address, m *wire.Message) {
 	}
 }
 
-// initial encodes a message of the initialisation of a channel, sealed if the group is: in the session of its attempt, as
-// one of service 0, whose other messages have no content (SEC-12, SEC-21).
+// sessionOf returns the session in which a channel is initialised: that of its attempt, or of its invitation (SEC-21).
+func (c *Core) sessionOf(ch *channel) *session {
+	if ch.visit != nil {
+		return ch.visit.session
+	}
+	return c.session(ch.to)
+}
+
+// initial encodes a message of the initialisation of a channel, sealed if the group is, as one of service 0, whose other
+// messages have no content (SEC-12, SEC-21).
 func (c *Core) initial(ch *channel, m *wire.Channel) ([]byte, error) {
 	content := m.Append(nil)
 	if c.seal == nil {
 		return content, nil
 	}
-	s := c.session(ch.to)
+	s := c.sessionOf(ch)
 	if s == nil {
 		return nil, errNoSession
 	}
@@ -353,7 +366,7 @@ func (c *Core) openInitial(ch *channel, data []byte) (id uint32, content []byte,
 	if m.Decode(data) != nil || m.ServiceID != wire.ServiceSealed || sm.Decode(m.Content) != nil || sm.Kind != wire.SealedPart {
 		return 0, nil, ErrUnsealed
 	}
-	s := c.session(ch.to)
+	s := c.sessionOf(ch)
 	if s == nil || s.index != sm.Part.Index || s.id != m.SenderID || m.RecipientID != c.id {
 		return 0, nil, ErrIdentity
 	}
@@ -367,6 +380,7 @@ func (c *Core) openInitial(ch *channel, data []byte) (id uint32, content []byte,
 // dropSession forgets a session (SEC-10).
 func (c *Core) dropSession(s *session) {
 	s.repeat.stop()
+	s.Erase()
 	delete(c.seal.sessions, s.index)
 	if list := remove(c.seal.pairs[s.id], s); len(list) > 0 {
 		c.seal.pairs[s.id] = list

@@ -72,6 +72,7 @@ func (c *Core) unshake(a *attempt) {
 	}
 	if k := c.seal.asking[a.to.id]; k != nil {
 		k.repeat.stop()
+		k.handshake.Erase()
 		delete(c.seal.asking, a.to.id)
 		if c.seal.sessions[k.index] == nil {
 			delete(c.seal.sessions, k.index)
@@ -103,7 +104,7 @@ func (c *Core) answerHandshake(from address, first []byte) {
 	case !from.signaling && s.asking[from.id] != nil && from.id > c.id: // SEC-19
 		return
 	}
-	same := 0
+	same := 0 // SEC-52
 	for _, an := range s.answers {
 		if an.from.id != from.id {
 			continue
@@ -139,6 +140,7 @@ func (c *Core) answerHandshake(from address, first []byte) {
 }
 
 func (c *Core) dropAnswer(an *answering) {
+	an.handshake.Erase()
 	c.seal.answers = remove(c.seal.answers, an)
 	if c.seal.sessions[an.index] == nil {
 		delete(c.seal.sessions, an.index)

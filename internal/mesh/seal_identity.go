@@ -14,7 +14,7 @@ func (c *Core) vouch(from address, t *sealed.Session) error {
 	case !from.signaling && id != from.id: // SEC-11
 		return fmt.Errorf("%w: member %d says that it is %d", ErrIdentity, from.id, id)
 	case !c.mayBe(public):
-		return ErrNotAllowed
+		return ErrNotListed
 	case !c.believe(id, public, 0):
 		return ErrIdentity
 	}

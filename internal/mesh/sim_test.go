@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/meshpair/meshpair/internal/scenario"
+	"github.com/meshpair/meshpair/internal/sealed"
 	"github.com/meshpair/meshpair/internal/signaling"
 	"github.com/meshpair/meshpair/internal/wire"
 )
@@ -53,9 +54,10 @@ type node struct {
 	core  *Core
 	links map[Link]*simLink
 	dead  bool
-	url   string        // at which it listens; "" for none
-	bot   bool          // it joins what it is invited to
-	wake  time.Duration // of the tick that is under way; 0: none
+	url   string           // at which it listens; "" for none
+	bot   bool             // it joins what it is invited to
+	self  *sealed.Identity // of a bot that is invited into sealed groups
+	wake  time.Duration    // of the tick that is under way; 0: none
 
 	states    []string
 	signals   []string
@@ -83,7 +85,8 @@ type simLink struct {
 	busy   time.Duration // when what was sent last will have arrived
 	down   time.Duration // the same, for what the server sent
 	label  string
-	hole   bool // what is sent vanishes
+	hole   bool      // what is sent vanishes
+	room   *Anteroom // of a bot that does not know yet into which sealed group it is invited; nil: it is no such link
 }
 
 // maxSteps is how many events a simulation may take.
@@ -393,6 +396,10 @@ func (s *sim) carry(l *simLink, b []byte) {
 			if !p.open {
 				s.open(p)
 			}
+			if p.room != nil {
+				s.invites(p, b)
+				return
+			}
 			s.watch.arrived(p.node, b)
 			p.node.step(Received{p.id, b})
 		}
@@ -487,6 +494,12 @@ func (s *sim) connectMember(l *simLink, to string) {
 		return
 	}
 	n := s.nodes[i]
+	if n.self != nil && call.InvitesSealed() {
+		l.open = true
+		l.peer = &simLink{node: n, peer: l, open: true, room: NewAnteroom(n.self, n.core.cfg.Entropy)}
+		l.node.step(Opened{Link: l.id})
+		return
+	}
 	var link Link
 	var outs []Output
 	if n.bot && n.core.State() == StateLeft {
@@ -513,6 +526,29 @@ func (s *sim) connectMember(l *simLink, to string) {
 		}
 	})
 	n.step(Opened{Link: link})
+}
+
+// invites has a bot hear of what comes over a link by which it is invited into a sealed group.
+func (s *sim) invites(l *simLink, b []byte) {
+	answer, inv, err := l.room.Receive(b)
+	if answer != nil {
+		s.send(l, answer)
+		return
+	}
+	var link Link
+	var outs []Output
+	if err == nil {
+		link, outs, err = l.node.core.InvitedSealed(s.now, inv, inv.Key, l.node.url)
+	}
+	if err != nil {
+		l.closed = true
+		s.hangUp(l, err)
+		return
+	}
+	l.id, l.room = link, nil
+	l.node.links[link] = l
+	l.node.do(outs)
+	l.node.step(Opened{Link: link})
 }
 
 // connectServer opens a link to the signaling server.

@@ -67,7 +67,7 @@ func TestLeaveInEveryState(t *testing.T) {
 		"first":           func(r *rig) { r.first() },
 		"with a member":   func(r *rig) { r.first().letIn(id(1)) },
 		"letting in":      func(r *rig) { r.first().halfIn() },
-		"inviting":        func(r *rig) { r.first(); r.step(Invite{1, "ws://bot"}) },
+		"inviting":        func(r *rig) { r.first(); r.step(Invite{Token: 1, URL: "ws://bot"}) },
 		"signaling lost":  func(r *rig) { r.first().letIn(id(1)); r.step(Closed{1, nil}) },
 		"signaling again": func(r *rig) { r.first().letIn(id(1)); r.step(Closed{1, nil}); r.pass(3 * time.Second) },
 		"all lost":        func(r *rig) { r.dialing(); r.step(Closed{1, nil}) },

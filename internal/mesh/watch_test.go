@@ -4,17 +4,20 @@ import (
 	"time"
 
 	"github.com/meshpair/meshpair/internal/scenario"
+	"github.com/meshpair/meshpair/internal/sealed"
 	"github.com/meshpair/meshpair/internal/wire"
 )
 
 // A watch looks at what members that keep the contract of delivery send each other, and knows nothing of the state of
 // their cores.
 type watch struct {
-	s      *sim
-	ledger *scenario.Ledger
-	window int
-	calm   bool // no channel has been lost or built yet
-	flows  map[[2]uint32]*flow
+	s                *sim
+	ledger           *scenario.Ledger
+	window           int
+	calm             bool // no channel has been lost or built yet
+	sealed           bool
+	opened, unopened int // of what is sealed
+	flows            map[[2]uint32]*flow
 }
 
 // A flow is the sequence from one member to another one, as seen on the wire.
@@ -58,6 +61,9 @@ func (w *watch) sent(n, to *node, b []byte) {
 			recipient = to.id // it has left
 		}
 	}
+	if !w.open(&m) {
+		return
+	}
 	switch m.ServiceID {
 	case wire.ServiceUserMessage:
 		var u wire.UserMessage
@@ -74,10 +80,54 @@ func (w *watch) sent(n, to *node, b []byte) {
 	}
 }
 
+// open puts what is sealed in a message in its place, by the keys of the one that it is for, who notices nothing; it reports
+// whether there is something to look at. Of a group that is sealed nothing else may be on the wire (SEC-12).
+func (w *watch) open(m *wire.Message) bool {
+	if !w.sealed {
+		return true
+	}
+	var sm wire.Sealed
+	if m.ServiceID != wire.ServiceSealed || sm.Decode(m.Content) != nil || m.RecipientID < MinID {
+		w.ledger.Fail("%d sends %d what is not sealed: %x", m.SenderID, m.RecipientID, m.Content)
+		return false
+	}
+	if sm.Kind != wire.SealedPart {
+		return false
+	}
+	for _, n := range w.s.nodes {
+		if n.core.id != m.RecipientID || n.core.seal == nil {
+			continue
+		}
+		s := n.core.seal.sessions[sm.Part.Index]
+		if s == nil || s.id != m.SenderID {
+			break
+		}
+		look := *s.Session
+		plain, err := look.Open(nil, sm.Part.Counter, sm.Part.Data)
+		if err == sealed.ErrReplay { // it went several ways (EXT-9)
+			return false
+		}
+		var inner wire.Inner
+		if err != nil || inner.Decode(plain) != nil || inner.BodyKey != nil && openBody(&inner, sm.Part.Body) != nil {
+			break
+		}
+		m.ServiceID, m.Content = inner.ServiceID, inner.Content
+		w.opened++
+		return true
+	}
+	// The one that it is for has forgotten the sender, or is not there any more: what comes next begins anew.
+	delete(w.flows, [2]uint32{m.SenderID, m.RecipientID})
+	w.unopened++
+	return false
+}
+
 // part looks at a part of a message that is sent.
 func (w *watch) part(n *node, f *flow, u *wire.UserMessage, to uint32) {
 	if u.Session != f.session {
 		*f = flow{session: u.Session}
+		if w.sealed && u.Number > 1 { // see open
+			f.sent, f.came, f.acked = u.Number-1, u.Number-1, u.Number-1
+		}
 	}
 	size := len(u.Full) + len(u.Chunk.Content)
 	switch {
@@ -113,7 +163,7 @@ func (w *watch) ack(n *node, f *flow, a wire.Ack) {
 // arrived looks at a message that comes at a node.
 func (w *watch) arrived(n *node, b []byte) {
 	var m wire.Message
-	if w == nil || n.dead || n.core.cfg.Original || m.Decode(b) != nil || m.RecipientID != 0 && m.RecipientID != n.core.ID() {
+	if w == nil || n.dead || n.core.cfg.Original || m.Decode(b) != nil || m.RecipientID != 0 && m.RecipientID != n.core.ID() || !w.open(&m) {
 		return
 	}
 	switch m.ServiceID {

@@ -65,14 +65,18 @@ func (l *links) apply(e Event) bool {
 	case Break:
 		p := pairOf(e.A, e.B)
 		l.down[p] = max(l.down[p], e.At+brokenFor)
+		l.delay(e.At, brokenFor)
 	case Blackhole:
+		l.delay(e.At, silentFor)
 		l.down[pairOf(e.A, e.B)] = e.At + silentFor
 		if slices.Contains(l.original, e.A) || slices.Contains(l.original, e.B) {
 			l.lost = true // an original is taken for one that leads to the other as long as it does not notice
 		}
 	case Cut:
 		l.cut[pairOf(e.A, e.B)] = true
+		l.delay(e.At, brokenFor)
 	case Split:
+		l.delay(e.At, brokenFor)
 		for i, part := range e.Parts {
 			for _, other := range e.Parts[:i] {
 				for _, a := range part {
@@ -105,6 +109,15 @@ func (l *links) apply(e Event) bool {
 		return false
 	}
 	return true
+}
+
+// delay has those who are joining take longer: what they agreed on with others may have been lost with a channel.
+func (l *links) delay(at, by time.Duration) {
+	for name, until := range l.new {
+		if until > at {
+			l.new[name] = max(until, at+by)
+		}
+	}
 }
 
 func (l *links) up(a, b string, at time.Duration) bool {

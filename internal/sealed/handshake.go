@@ -119,6 +119,9 @@ func (h *Handshake) heard(hello []byte) error {
 // third is not to be sent if [Session.Peer] is somebody with whom there is to be no session: it would tell that one who
 // this end is. It fails with ErrHandshake, or with ErrSecret if the other end does not have the secret.
 func (h *Handshake) Finish(message2 []byte) (*Session, []byte, error) {
+	if h.noise.e == nil {
+		return nil, nil, ErrHandshake // it is over
+	}
 	was := h
 	h = h.try()
 	payload, err := h.noise.read2(message2)
@@ -135,12 +138,16 @@ func (h *Handshake) Finish(message2 []byte) (*Session, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	was.Erase()
 	*was = *h
 	return h.session(), message3, nil
 }
 
 // Complete takes the third message and returns the session. It fails with ErrHandshake.
 func (h *Handshake) Complete(message3 []byte) (*Session, error) {
+	if h.noise.e == nil {
+		return nil, ErrHandshake // it is over
+	}
 	was := h
 	h = h.try()
 	hello, err := h.noise.read3(message3)
@@ -150,6 +157,7 @@ func (h *Handshake) Complete(message3 []byte) (*Session, error) {
 	if err != nil {
 		return nil, ErrHandshake
 	}
+	was.Erase()
 	*was = *h
 	return h.session(), nil
 }
@@ -163,8 +171,12 @@ func (h *Handshake) session() *Session {
 	s := &Session{self: h.self, peer: h.peer, public: Public(h.noise.rs.Bytes()), binding: h.noise.h}
 	s.send.init(send, h.self.ID, h.peer.ID)
 	s.receive.init(receive, h.peer.ID, h.self.ID)
+	h.Erase()
 	return s
 }
+
+// Erase ends a handshake that is over or given up: it overwrites its keys and lets go of all else (SEC-10).
+func (h *Handshake) Erase() { h.noise.erase() }
 
 // An Invitation is one end of the handshake by which a bot is given the secret (SEC-20): the inviter's, from [Invite] to
 // Hand, or the bot's, from [Invited] to Accept.
@@ -206,6 +218,7 @@ func (i *Invitation) Hand(message2 []byte, bot Public, secret Secret, key string
 	if payload, err := i.noise.read2(message2); err != nil || len(payload) > 0 {
 		return nil, ErrHandshake
 	}
+	defer i.Erase()
 	if Public(i.noise.rs.Bytes()) != bot { // SEC-20
 		return nil, ErrIdentity
 	}
@@ -214,9 +227,13 @@ func (i *Invitation) Hand(message2 []byte, bot Public, secret Secret, key string
 
 // Accept takes the third message and returns what the bot is told, and who tells it.
 func (i *Invitation) Accept(message3 []byte) (secret Secret, key string, from Public, err error) {
+	defer i.Erase()
 	payload, err := i.noise.read3(message3)
 	if err != nil || len(payload) <= len(secret) {
 		return secret, "", from, ErrHandshake
 	}
 	return Secret(payload[:len(secret)]), string(payload[len(secret):]), Public(i.noise.rs.Bytes()), nil
 }
+
+// Erase ends an invitation that is over or given up (SEC-10).
+func (i *Invitation) Erase() { i.noise.erase() }

@@ -5,7 +5,10 @@ import (
 	"io"
 )
 
-const identityPrefix = "mpid"
+const (
+	identityPrefix = "mpid"
+	privatePrefix  = "mpidsecret"
+)
 
 // An Identity is the key pair by which a member is known to others (SEC-5).
 type Identity struct {
@@ -33,6 +36,18 @@ func IdentityOf(private [32]byte) *Identity {
 	}
 	return &Identity{key, Public(key.PublicKey().Bytes())}
 }
+
+// ParseIdentity reads the text form of [Identity.Text] (SEC-50); its errors are an [ErrText], and do not repeat the text.
+func ParseIdentity(text string) (*Identity, error) {
+	b, err := decodeText(privatePrefix, "an identity to keep", text)
+	if err != nil {
+		return nil, err
+	}
+	return IdentityOf(b), nil
+}
+
+// Text returns the text form of the private key, of 69 characters (SEC-50).
+func (id *Identity) Text() string { return encodeText(privatePrefix, [32]byte(id.key.Bytes())) }
 
 // Public returns what others know.
 func (id *Identity) Public() Public { return id.public }

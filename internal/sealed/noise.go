@@ -146,6 +146,13 @@ func newNoise(initiator bool, prologue []byte, psk *[keySize]byte, s, e *ecdh.Pr
 	return n
 }
 
+// erase overwrites the keys and lets go of those that the library has (SEC-10).
+func (n *noise) erase() {
+	clear(n.ck[:])
+	clear(n.key[:])
+	n.psk, n.e = nil, nil
+}
+
 // writeE is the token "e", which in a handshake with a psk sets a key, too (Noise, 9.2).
 func (n *noise) writeE(b []byte) []byte {
 	e := n.e.PublicKey().Bytes()

@@ -57,9 +57,11 @@ const (
 
 // Keys are what a group derives from its secret and its key (SEC-3).
 type Keys struct {
-	room [32]byte
-	psk  [32]byte // of the handshake
-	gate [32]byte // by which a handshake begins
+	secret Secret
+	key    string
+	room   [32]byte
+	psk    [32]byte // of the handshake
+	gate   [32]byte // by which a handshake begins
 }
 
 // Derive returns the keys of a group. The key is in the form in which it would stand in a URL (SIG-1), so that what
@@ -69,7 +71,7 @@ func Derive(secret Secret, key string) *Keys {
 	if err != nil {
 		panic(err) // only of a FIPS mode that forbids what is no secret of 14 bytes
 	}
-	k := new(Keys)
+	k := &Keys{secret: secret, key: key}
 	for _, d := range []struct {
 		out   *[32]byte
 		label string
@@ -82,6 +84,9 @@ func Derive(secret Secret, key string) *Keys {
 	}
 	return k
 }
+
+// Shared returns what the keys were derived from: what a bot is told that is invited (SEC-20).
+func (k *Keys) Shared() (secret Secret, key string) { return k.secret, k.key }
 
 // Room returns the name by which the signaling server knows the group: 64 hexadecimal digits (SEC-4).
 func (k *Keys) Room() string { return hex.EncodeToString(k.room[:]) }

@@ -3,6 +3,7 @@ package sealed
 import (
 	"crypto/cipher"
 	"encoding/binary"
+	"math"
 )
 
 // Limits of a session (SEC-14, SEC-15).
@@ -47,6 +48,16 @@ func (s *Session) Seal(b, message []byte) (uint64, []byte, error) { return s.sen
 func (s *Session) Open(b []byte, counter uint64, sealed []byte) ([]byte, error) {
 	return s.receive.open(b, counter, sealed)
 }
+
+// Erase ends a session: it overwrites the keys and lets go of all else (SEC-10). Nothing can be sealed or opened then.
+func (s *Session) Erase() {
+	s.send = sealer{next: MaxCounter}
+	s.receive = opener{epoch: noEpoch}
+	clear(s.binding[:])
+}
+
+// noEpoch is that of no counter, nor is the one after it.
+const noEpoch = math.MaxUint64 - 1
 
 // associated returns what is authenticated with each message of a direction (SEC-13).
 func associated(from, to uint32) (ad [8]byte) {
