@@ -144,11 +144,11 @@ func sendCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return to.explain(err)
 	}
-	label := "sealed: the server cannot read it"
+	label := "On the other machine, enter all of this (sealed: the server cannot read the file):"
 	if *codeOnly {
-		label = trusting
+		label = fmt.Sprintf("The code is %s (%s). On the other machine:", p.Code, trusting)
 	}
-	fmt.Fprintf(e.stdout, "The code is %s (%s). On the other machine:\n\n  peersox receive%s %s\n\n", p.Code, label, to.flags(), p.Text())
+	fmt.Fprintf(e.stdout, "%s\n\n  peersox receive%s %s\n\n", label, to.flags(), p.Text())
 	if err := t.send(ctx, file, info.Name(), info.Size()); err != nil {
 		return t.explain(ctx, err)
 	}
