@@ -81,6 +81,16 @@ var pending = map[string]string{
 	"SEC-34": "a sealed group's handshake in the suite",
 	"SEC-35": "a sealed group's handshake in the suite",
 	"SEC-36": "a sealed group's handshake in the suite",
+	"SEC-40": "a sealed pairing in the suite",
+	"SEC-41": "a sealed pairing in the suite",
+	"SEC-42": "a sealed pairing in the suite",
+	"SEC-43": "a sealed pairing in the suite",
+	"SEC-44": "a sealed pairing in the suite",
+	"SEC-45": "a sealed pairing in the suite",
+	"SEC-46": "a sealed pairing in the suite",
+	"SEC-47": "a sealed pairing in the suite",
+	"SEC-48": "a sealed pairing in the suite",
+	"SEC-49": "a sealed pairing in the suite",
 }
 
 // requirements returns the ids of SPEC.md in its order.
