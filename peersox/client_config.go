@@ -95,7 +95,8 @@ type ClientConfig struct {
 	// peer of ours may have sent 4 MiB more then, and part of a message of up to MaxMessageSize.
 	ReceiveBuffer int
 
-	// PeerTimeout is how long the peer may take to its next PING, which comes every 20 s, by default 30 s (PSX-63).
+	// PeerTimeout is how long the peer may take to its next PING, which comes every 20 s, by default 30 s (PSX-63). In a sealed
+	// pairing the first one is waited for, too (SEC-47).
 	PeerTimeout time.Duration
 
 	// ChannelTimeout is how long a data channel may take to open before UpgradeFailed, and how long nothing may come by

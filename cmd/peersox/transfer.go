@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -23,6 +24,8 @@ const (
 	chunkSize = 256 << 10
 	// codeTime is how long the other end has to enter the code, which the server forgets then.
 	codeTime = 130 * time.Second
+	// maxCode is the longest line with a code, or a link, in bytes.
+	maxCode = 4096
 	// answerTime is how long the other end may take to say something.
 	answerTime = 30 * time.Second
 )
@@ -228,7 +231,8 @@ number. It appears when all of it is there and its SHA-256 is right.
 
 The CODE is six digits with a secret, such as 123456-mppair1…, or a link that ends so,
 https://SERVER/123456#mppair1…, whose server is then asked unless -server names another one. The
-transfer is sealed then. By six digits alone the server is trusted, and it is said so.
+transfer is sealed then. By six digits alone the server is trusted, and it is said so. With - the CODE
+is read from standard input, where it is kept from other users of this machine.
 `
 
 func receiveCommand(ctx context.Context, e *env, args []string) error {
@@ -237,6 +241,13 @@ func receiveCommand(ctx context.Context, e *env, args []string) error {
 	text, err := e.parseOne(args, "CODE", receiveHelp)
 	if err != nil {
 		return err
+	}
+	if text == "-" {
+		line, err := readLine(bufio.NewReader(e.stdin), maxCode)
+		if err != nil {
+			return fmt.Errorf("no code on standard input: %w", err)
+		}
+		text = string(line)
 	}
 	_, secret, err := peersox.ParseCode(text) // SEC-40: before the server is asked anything
 	if err != nil {

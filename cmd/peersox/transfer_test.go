@@ -70,11 +70,13 @@ func TestTransferSealed(t *testing.T) {
 		name, sent, received string
 		more                 []string
 		enter                func(code string) []string
+		typed                bool
 	}{
-		{"as printed", "sealed", "", nil, func(code string) []string { return []string{"-server", url, code} }},
-		{"as a link", "sealed", "", nil, func(code string) []string { return []string{url + "/" + strings.Replace(code, "-", "#", 1)} }},
+		{"as printed", "sealed", "", nil, func(code string) []string { return []string{"-server", url, code} }, false},
+		{"as a link", "sealed", "", nil, func(code string) []string { return []string{url + "/" + strings.Replace(code, "-", "#", 1)} }, false},
+		{"on standard input", "sealed", "", nil, func(code string) []string { return []string{url + "/" + strings.Replace(code, "-", "#", 1)} }, true},
 		{"the code alone", "trusting the server", "Without a secret: trusting the server", []string{"-code-only"},
-			func(code string) []string { return []string{"-server", url, code} }},
+			func(code string) []string { return []string{"-server", url, code} }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sender, code := startSend(t, url, path, c.more...)
@@ -82,7 +84,15 @@ func TestTransferSealed(t *testing.T) {
 				t.Errorf("the code is %s", code)
 			}
 			sender.expect(c.sent) // the line before
-			receiver := start(t, append([]string{"receive", "-loopback", "-dir", t.TempDir()}, c.enter(code)...)...)
+			args := append([]string{"receive", "-loopback", "-dir", t.TempDir()}, c.enter(code)...)
+			typed := args[len(args)-1]
+			if c.typed {
+				args[len(args)-1] = "-"
+			}
+			receiver := start(t, args...)
+			if c.typed {
+				receiver.say(typed)
+			}
 			receiver.expect("secret plans")
 			sender.expect("has arrived")
 			for _, r := range []*running{sender, receiver} {

@@ -105,7 +105,9 @@ func tryWith(sc *scenario.Scenario, trace func(now time.Duration, from, to, what
 
 // isSealed reports whether a scenario has a sealed group: every tenth without originals, and the same one when it is run
 // again (SEC-16).
-func isSealed(sc *scenario.Scenario) bool { return (sc.Seed%10 == 3 || os.Getenv("SCENARIO_SEALED") == "1") && len(sc.Original) == 0 }
+func isSealed(sc *scenario.Scenario) bool {
+	return (sc.Seed%10 == 3 || os.Getenv("SCENARIO_SEALED") == "1") && len(sc.Original) == 0
+}
 
 // until lets time pass until a condition holds, which is looked at now and then, and fails if it does not in time.
 func (x *trial) until(limit time.Duration, what string, ok func() bool) {

@@ -261,7 +261,8 @@ func TestPairingHandshakeChanged(t *testing.T) {
 		}
 	})
 	a, b := fresh(), fresh()
-	m2, err := b.Respond(a.Initiate(), []byte("hello"))
+	a1 := a.Initiate()
+	m2, err := b.Respond(a1, []byte("hello"))
 	check(t, err)
 	other := fresh()
 	other.Initiate()
@@ -275,6 +276,13 @@ func TestPairingHandshakeChanged(t *testing.T) {
 		_, _, _, err = a.Finish(m2, nil)
 		refused(t, fmt.Sprintf("message 2, byte %d", i), err, ErrHandshake)
 	}
+	m3, _, _, err := a.Finish(m2, nil)
+	check(t, err)
+	again := fresh() // to which all that was recorded of a is said again
+	_, err = again.Respond(a1, nil)
+	check(t, err)
+	_, _, err = again.Complete(m3)
+	refused(t, "a recorded handshake", err, ErrHandshake)
 	for i := range 48 + 5 + 16 {
 		a, b := fresh(), fresh()
 		m2, err := b.Respond(a.Initiate(), nil)

@@ -9,6 +9,9 @@ import (
 	"github.com/meshpair/meshpair/internal/sealed"
 )
 
+// maxStep is how many bytes a message of the handshake may have: those of this implementation have 200 at most (SEC-42).
+const maxStep = 1024
+
 // HandshakeTimeout is how long after peer.connected the handshake of a sealed pairing may take (SEC-47).
 const HandshakeTimeout = 10 * time.Second
 
@@ -77,9 +80,11 @@ func (c *Core) shaken(data []byte) {
 	switch {
 	case err == nil && s.Refused:
 		c.fail(fmt.Errorf("%w: it refuses this end's", ErrSecret))
-	case err == nil && s.Step == 1 && !c.met:
+	case err != nil || len(s.Data) > maxStep:
+		c.refuse(fmt.Errorf("%w: not a message of the handshake", ErrForged))
+	case s.Step == 1 && !c.met:
 		c.first = s.Data
-	case err != nil || s.Step == 0 || s.Step != c.await:
+	case s.Step == 0 || s.Step != c.await:
 		c.refuse(fmt.Errorf("%w: not the message that the handshake waits for", ErrForged))
 	case s.Step == 1:
 		c.respond(s.Data)

@@ -275,6 +275,10 @@ func TestSealedSecret(t *testing.T) {
 	tb.text(`§{"name":"meshpair.sealed","data":{"refused":true}}`)
 	tb.fails(ErrSecret, false)
 
+	tb = sitSealed(t, Config{}) // before anybody is there, and far too long
+	tb.shake(1, make([]byte, maxStep+1))
+	tb.fails(ErrForged, true)
+
 	for step, initiator := range map[int]bool{1: true, 3: true, 2: false, 0: false} { // both are told to be the same
 		tb = met(t, Config{}, initiator)
 		tb.pull(Relay)
