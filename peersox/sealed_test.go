@@ -504,7 +504,7 @@ func TestSealedSlip(t *testing.T) {
 		fmt.Fprint(w, `{"code":"654321","hash":"x","Secret":"y"}`)
 		return true
 	}
-	if _, err := u.Pair(t.Context(), "123456-"+string(secret)); !errors.Is(err, ErrProtocol) {
+	if _, err := u.JoinPairing(t.Context(), "123456-"+string(secret)); !errors.Is(err, ErrProtocol) {
 		t.Error(err)
 	}
 	if p, err := u.CreatePairing(t.Context()); err != nil || p.Secret != "" {
