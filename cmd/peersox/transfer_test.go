@@ -117,17 +117,21 @@ func TestTransferWithoutSecret(t *testing.T) {
 		name           string
 		enter          func(code string) string
 		sent, received error
+		hints          [2]string
 	}{
-		{"the six digits", func(code string) string { return code[:6] }, peersox.ErrUnsealed, peersox.ErrNoSecret},
-		{"another secret", func(code string) string { return code[:7] + string(peersox.NewSecret()) }, peersox.ErrSecret, peersox.ErrSecret},
+		{"the six digits", func(code string) string { return code[:6] }, peersox.ErrUnsealed, peersox.ErrNoSecret,
+			[2]string{"needs the whole code", "enter the whole code"}},
+		{"another secret", func(code string) string { return code[:7] + string(peersox.NewSecret()) }, peersox.ErrSecret, peersox.ErrSecret,
+			[2]string{"nothing was sent", "nothing was sent"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			sender, code := startSend(t, url, path)
 			dir := t.TempDir()
 			receiver := start(t, "receive", "-server", url, "-loopback", "-dir", dir, c.enter(code))
-			for r, want := range map[*running]error{sender: c.sent, receiver: c.received} {
+			for i, r := range []*running{sender, receiver} {
+				want := []error{c.sent, c.received}[i]
 				r.wait()
-				if got := r.stderr.String(); r.status != 1 || !strings.Contains(got, want.Error()) || strings.Contains(got, code[14:30]) {
+				if got := r.stderr.String(); r.status != 1 || !strings.Contains(got, want.Error()) || !strings.Contains(got, c.hints[i]) || strings.Contains(got, code[14:30]) {
 					t.Errorf("status %d: %s", r.status, got)
 				}
 			}
