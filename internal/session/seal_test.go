@@ -474,7 +474,7 @@ func TestSealedVectors(t *testing.T) {
 
 // A sealed pairing loses nothing either, whatever its connections do, and ends in order (SEC-43 to SEC-45).
 func TestSimulationSealed(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(60) {
 		s := simulate(t, seed, Config{Window: MinWindow, SendBuffer: 50_000, ReceiveBuffer: 30_000, Seal: new(sealed.Pairing)})
 		b := s.ends[1]
 		s.run(200_000, func() bool { return b.ended != nil })
@@ -493,7 +493,7 @@ func TestSimulationSealed(t *testing.T) {
 // SEC-45, SEC-47.
 func TestSimulationMeddled(t *testing.T) {
 	kinds := make(map[string]int)
-	for seed := range uint64(120) {
+	for seed := range uint64(80) {
 		pick := rand.New(rand.NewPCG(seed, 4)).IntN
 		s := newSim(t, pick, Config{Window: MinWindow, SendBuffer: 50_000, ReceiveBuffer: 30_000, Seal: new(sealed.Pairing)}, false)
 		for i, e := range s.ends {
