@@ -55,6 +55,7 @@ func TestBots(t *testing.T) {
 type botted struct {
 	next     map[rune][]*driver.Peer // who has not joined yet
 	url, key string
+	secret   string // of a sealed group; "" if it is not sealed
 	group    uint32
 	all      []seat
 	apart    [2]uint32 // an original page and an original bot that find no way to each other (DEV-14); 0: none
@@ -71,7 +72,7 @@ func (b *botted) join(t *testing.T, kind rune) {
 	t.Helper()
 	p := b.next[kind][0]
 	b.next[kind] = b.next[kind][1:]
-	do(t, p, driver.Command{"cmd": "join", "signaling": b.url, "key": b.key, "loopback": true})
+	do(t, p, driver.Command{"cmd": "join", "signaling": b.url, "key": b.key, "secret": b.secret, "loopback": true})
 	s := do(t, p, driver.Command{"cmd": "status"})
 	b.group = s.Group
 	b.all = append(b.all, seat{p, s.ID, false})
@@ -80,7 +81,11 @@ func (b *botted) join(t *testing.T, kind rune) {
 // invite has the first of the group invite a bot.
 func (b *botted) invite(t *testing.T, bot *driver.Peer) {
 	t.Helper()
-	do(t, b.all[0].Peer, driver.Command{"cmd": "invite", "url": bot.Ready.URL})
+	invite := bot.Ready.URL
+	if b.secret != "" { // SEC-20
+		invite = bot.Ready.Invite
+	}
+	do(t, b.all[0].Peer, driver.Command{"cmd": "invite", "url": invite})
 	e, err := bot.Wait(pageTimeout, func(e driver.Event) bool { return e.State == "JOINED" })
 	if err != nil {
 		t.Fatal(err)

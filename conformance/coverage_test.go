@@ -91,6 +91,10 @@ var pending = map[string]string{
 	"SEC-47": "a sealed pairing in the suite",
 	"SEC-48": "a sealed pairing in the suite",
 	"SEC-49": "a sealed pairing in the suite",
+	"SEC-50": "a sealed group's handshake in the suite",
+	"SEC-51": "a sealed group's handshake in the suite",
+	"SEC-52": "a sealed group's handshake in the suite",
+	"SEC-53": "a sealed group's handshake in the suite",
 }
 
 // requirements returns the ids of SPEC.md in its order.

@@ -147,17 +147,17 @@ func knock(t *testing.T, url, query string) (*ws.Conn, error) {
 	return c, err
 }
 
-// closed waits until the other end has closed a WebSocket, and returns the code.
-func closed(t *testing.T, c *ws.Conn) int {
+// closed waits until the other end has closed a WebSocket, and returns the code, 0 if there was none, and the reason.
+func closed(t *testing.T, c *ws.Conn) (int, string) {
 	t.Helper()
 	for {
 		_, b, err := c.Read()
 		var bye *ws.CloseError
 		switch {
 		case errors.As(err, &bye):
-			return bye.Code
+			return bye.Code, bye.Reason
 		case err != nil:
-			return 0
+			return 0, ""
 		}
 		t.Errorf("%x came", b)
 	}
@@ -170,16 +170,25 @@ const invitation = "type=2&wcId=0&senderId=-1&sealed=1"
 func TestSealedGuests(t *testing.T) {
 	t.Parallel()
 	bot := startBot(t, netflux.BotConfig{})
-	for _, first := range [][]byte{nil, {1, 2, 3}, {8, 0, 16, 0, 24, 149, 60, 34, 0}} {
+	for _, first := range []struct {
+		kind ws.Kind
+		data []byte
+		say  string
+	}{
+		{ws.Binary, nil, "not sealed"},
+		{ws.Binary, []byte{1, 2, 3}, "not sealed"},
+		{ws.Binary, []byte{8, 0, 16, 0, 24, 149, 60, 34, 0}, "not a message of an invitation"},
+		{ws.Text, []byte("hello"), "not sealed"}, // WIR-1
+	} {
 		c, err := knock(t, bot.url, invitation)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Write(ws.Binary, first); err != nil {
+		if err := c.Write(first.kind, first.data); err != nil {
 			t.Error(err)
 		}
-		if code := closed(t, c); code != ws.ClosePolicy {
-			t.Errorf("%x: closed with %d", first, code)
+		if code, reason := closed(t, c); code != ws.ClosePolicy || !strings.Contains(reason, first.say) {
+			t.Errorf("%x: closed with %d: %s", first.data, code, reason)
 		}
 	}
 	var all []*ws.Conn
@@ -199,7 +208,9 @@ func TestSealedGuests(t *testing.T) {
 		t.Error(err)
 	}
 	for _, c := range all {
-		closed(t, c)
+		if code, reason := closed(t, c); code != 0 { // at once, and not because it has said nothing for too long
+			t.Errorf("closed with %d: %s", code, reason)
+		}
 	}
 	if _, err := knock(t, bot.url, invitation); err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("after Shutdown: %v", err)

@@ -35,6 +35,9 @@ type Event struct {
 	Neighbors []uint32 `json:"neighbors"`
 	Message   string   `json:"message"`
 	URL       string   `json:"url"`
+	Invite    string   `json:"invite"` // a bot's URL with its identity
+
+	Identities map[string]string `json:"identities"` // by member, of a sealed group
 
 	Unsupported bool `json:"unsupported"` // of an error (DRV-1)
 

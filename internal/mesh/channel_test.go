@@ -226,7 +226,7 @@ func TestInitTimeout(t *testing.T) {
 	r.quiet(10*time.Second-time.Millisecond, 2)
 	r.skip()
 	r.pass(time.Millisecond)
-	r.expect("done 5: the other end is gone", "abort 2", "sig< heartbeat")
+	r.expect("done 5: no channel in time", "abort 2", "sig< heartbeat")
 
 	r = newRig(t, Config{})
 	l = r.opening() // the attempt has 14 s (BLD-16), the channel 10

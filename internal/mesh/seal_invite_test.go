@@ -188,6 +188,34 @@ func TestSealedInviteChanged(t *testing.T) {
 	}
 }
 
+// TestSealedInviteOther has either end be somebody else in the handshake of the session than in that of the invitation (SEC-20).
+func TestSealedInviteOther(t *testing.T) {
+	for _, inviter := range []bool{false, true} {
+		s := newSim(t, 25)
+		a := s.sealedGroup(1, Config{})[0]
+		bot := s.sealedBot(identityOf(7), Config{})
+		if inviter {
+			s.tamper = func(from, to *node, b []byte) [][]byte {
+				if from == bot && to == a { // message 2: the invitation has begun
+					a.core.seal.identity = identityOf(9)
+					s.tamper = nil
+				}
+				return [][]byte{b}
+			}
+		} else {
+			bot.core.cfg.Identity = identityOf(9)
+		}
+		err := s.invite(a, bot, identityOf(7))
+		if err == nil || !inviter && !errors.Is(err, ErrIdentity) {
+			t.Errorf("inviter %v: %v", inviter, err)
+		}
+		s.until(10*time.Second, "the bot has left", func() bool { return bot.core.State() == StateLeft })
+		if len(a.core.Members()) != 1 || inviter && !errors.Is(bot.core.leftErr, ErrIdentity) {
+			t.Errorf("inviter %v: members %v, the bot left: %v", inviter, a.core.Members(), bot.core.leftErr)
+		}
+	}
+}
+
 // TestSealedInviteTogether has two members invite one bot at the same time: it comes once.
 func TestSealedInviteTogether(t *testing.T) {
 	s := newSim(t, 23)

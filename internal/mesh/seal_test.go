@@ -246,10 +246,16 @@ func TestSealedSweep(t *testing.T) {
 	s := newSim(t, 15)
 	nodes := s.sealedGroup(3, Config{})
 	left := nodes[2].core.ID()
+	kept := []*session{nodes[0].core.sessionWith(left), nodes[2].core.sessionWith(nodes[0].core.ID())}
 	nodes[2].step(Leave{})
 	s.until(time.Second, "the end of its sessions", func() bool { // SEC-10
 		return len(nodes[0].core.seal.pairs[left])+len(nodes[1].core.seal.pairs[left]) == 0
 	})
+	for _, k := range kept { // SEC-10
+		if _, _, err := k.Seal(nil, nil); err != sealed.ErrExhausted {
+			t.Errorf("a session of one that has left seals: %v", err)
+		}
+	}
 	s.run(KnownTime + 3*sweepInterval)
 	for _, n := range nodes[:2] {
 		if x := n.core.seal; len(x.sessions) != len(x.pairs[nodes[0].core.ID()])+len(x.pairs[nodes[1].core.ID()]) || len(x.pairs) != 1 ||
