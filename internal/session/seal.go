@@ -179,7 +179,7 @@ func (c *Core) plainText(in Received) {
 	case m.Name == nameSealed && c.roads == nil:
 		c.shaken(m.Data)
 	case m.Name == nameSealed, m.Name == nameHello, m.Name == nameFrames, m.Name == nameSignal, m.Name == nameUpgrade,
-		m.Name == nameClosed, m.Name == nameEnd:
+		m.Name == nameClosed, m.Name == nameEnd: // SEC-46: no offer, either
 		c.unsealed()
 	}
 }
