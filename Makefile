@@ -28,6 +28,7 @@ setup:
 vectors: setup
 	node testdata/vectors/generate.mjs --check
 	node testdata/vectors/sealed/generate.mjs --check
+	node testdata/vectors/sealed/pairing.mjs --check
 
 fuzz:
 	./internal/fuzz.sh $(FUZZTIME)

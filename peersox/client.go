@@ -8,6 +8,7 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/meshpair/meshpair/internal/sealed"
 	"github.com/meshpair/meshpair/internal/session"
 )
 
@@ -58,24 +59,41 @@ func (c *Client) Init(ctx context.Context) error {
 	return nil
 }
 
-// CreatePairing asks the server for a new pairing. Its code is for the other client, which has about two minutes to give
-// it to JoinPairing.
+// CreatePairing asks the server for a new pairing, and draws a secret for it if [ClientConfig].Seal is set. Its
+// [Pairing.Text] is for the other client, which has about two minutes to give it to JoinPairing.
 func (c *Client) CreatePairing(ctx context.Context) (Pairing, error) {
 	r, err := c.rest()
 	if err != nil {
 		return Pairing{}, err
 	}
-	return r.createPairing(ctx)
+	p, err := r.createPairing(ctx)
+	if err == nil && c.cfg.Seal {
+		p.Secret = NewSecret()
+	}
+	return p, err
 }
 
-// JoinPairing asks the server for the pairing with a code that the other client has got. A code can be used once; the
-// pairing is valid for seven days from then on. It fails with ErrCode if the server knows no such code.
-func (c *Client) JoinPairing(ctx context.Context, code string) (Pairing, error) {
+// JoinPairing asks the server for the pairing of which the other client has got the code. Text is what [ParseCode] takes:
+// with a secret the pairing is sealed, with a code alone it is not. A code can be used once; the pairing is valid for seven
+// days from then on. It fails with ErrSecretText, before the server is asked, or with ErrCode if that knows no such code.
+func (c *Client) JoinPairing(ctx context.Context, text string) (Pairing, error) {
+	code, secret, err := ParseCode(text)
+	if err != nil {
+		return Pairing{}, err
+	}
 	r, err := c.rest()
 	if err != nil {
 		return Pairing{}, err
 	}
-	return r.joinPairing(ctx, code)
+	p, err := r.joinPairing(ctx, code)
+	if err != nil {
+		return Pairing{}, err
+	}
+	if secret != "" && p.Code != code { // SEC-40
+		return Pairing{}, fmt.Errorf("%w: the server gives another code", ErrProtocol)
+	}
+	p.Secret = secret
+	return p, nil
 }
 
 // Validate asks the server whether a pairing is valid.
@@ -87,9 +105,9 @@ func (c *Client) Validate(ctx context.Context, p Pairing) (bool, error) {
 	return r.validate(ctx, p)
 }
 
-// Pair connects with the code that the other client has got: JoinPairing and Connect.
-func (c *Client) Pair(ctx context.Context, code string) (Pairing, error) {
-	p, err := c.JoinPairing(ctx, code)
+// Pair connects with what the other user tells, such as a code: JoinPairing and Connect.
+func (c *Client) Pair(ctx context.Context, text string) (Pairing, error) {
+	p, err := c.JoinPairing(ctx, text)
 	if err == nil {
 		err = c.Connect(ctx, p)
 	}
@@ -107,8 +125,15 @@ func (c *Client) InitPairing(ctx context.Context) (Pairing, error) {
 
 // Connect connects to the server and returns nil when that has accepted the pairing ([ConnectionEstablished]); the peer
 // is there when [PeerConnected] comes. The context, and [ClientConfig].ConnectTimeout, bound the time that it may take;
-// they have no influence later. It fails with ErrConnected, ErrRefused or what Init fails with. (PSX-60, PSX-61)
+// they have no influence later. It fails with ErrConnected, ErrRefused, ErrSecretText or what Init fails with. (PSX-60, PSX-61)
+//
+// With a secret PeerConnected comes when the peer has shown that it has it, too; until then nothing can be sent. If it does
+// not, [ConnectionClosed] tells why: ErrSecret, ErrUnsealed or ErrForged. Each connection has keys of its own. (SEC-42, SEC-47)
 func (c *Client) Connect(ctx context.Context, p Pairing) error {
+	seal, err := p.seal()
+	if err != nil {
+		return err
+	}
 	_, socket, err := c.cfg.urls()
 	if err != nil {
 		return err
@@ -124,7 +149,7 @@ func (c *Client) Connect(ctx context.Context, p Pairing) error {
 			return err
 		}
 	}
-	l, err := c.newLink(p)
+	l, err := c.newLink(p, seal)
 	if err != nil {
 		return err
 	}
@@ -142,7 +167,7 @@ func (c *Client) Connect(ctx context.Context, p Pairing) error {
 var errConnectTimeout = fmt.Errorf("peersox: the server does not answer in time: %w", context.DeadlineExceeded)
 
 // newLink returns a connection in the making, in the place of the last one.
-func (c *Client) newLink(p Pairing) (*link, error) {
+func (c *Client) newLink(p Pairing, seal *sealed.Pairing) (*link, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.cfg.rtc(c.ice).Check(); err != nil && (c.cfg.ICEServers != nil || c.cfg.RelayOnly) {
@@ -151,7 +176,7 @@ func (c *Client) newLink(p Pairing) (*link, error) {
 	if c.link != nil && !c.link.isDone() {
 		return nil, ErrConnected
 	}
-	c.link = newLink(c, p, c.ice)
+	c.link = newLink(c, p, seal, c.ice)
 	return c.link, nil
 }
 
@@ -240,6 +265,7 @@ type Status struct {
 	Paired    bool // the peer has been there, and Send has something to send to
 	Initiator bool // this client was the first of the two
 	Extended  bool // the peer is one of ours: all is numbered and acknowledged (PSX-70)
+	Sealed    bool // the peer has the secret, and all that the two say is sealed (SEC-43)
 	Pairing   Pairing
 }
 
@@ -252,7 +278,7 @@ func (c *Client) Status() Status {
 	return l.status()
 }
 
-// StorePairing keeps a pairing for [Client.RestorePairing].
+// StorePairing keeps a pairing, with its secret if it is sealed, for [Client.RestorePairing]. (SEC-49)
 func (c *Client) StorePairing(p Pairing) error { return c.cfg.Pairings.Save(p) }
 
 // DeletePairing forgets the pairing that is kept.

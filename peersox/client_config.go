@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/meshpair/meshpair/internal/rtc"
+	"github.com/meshpair/meshpair/internal/sealed"
 	"github.com/meshpair/meshpair/internal/session"
 )
 
@@ -62,6 +63,11 @@ type ClientConfig struct {
 	// Loopback uses 127.0.0.1 only for data channels, for two clients on one machine.
 	Loopback bool
 
+	// Seal draws a secret for each pairing that CreatePairing and InitPairing make, which the other client has to be told with
+	// the code. Whether a pairing that another client made is sealed depends on what its user tells. An original has no part
+	// in a sealed pairing. (SEC-40)
+	Seal bool
+
 	// NoUpgrade makes no data channel, and takes none that the peer offers, until Upgrade is called.
 	NoUpgrade bool
 
@@ -89,7 +95,8 @@ type ClientConfig struct {
 	// peer of ours may have sent 4 MiB more then, and part of a message of up to MaxMessageSize.
 	ReceiveBuffer int
 
-	// PeerTimeout is how long the peer may take to its next PING, which comes every 20 s, by default 30 s (PSX-63).
+	// PeerTimeout is how long the peer may take to its next PING, which comes every 20 s, by default 30 s (PSX-63). In a sealed
+	// pairing the first one is waited for, too (SEC-47).
 	PeerTimeout time.Duration
 
 	// ChannelTimeout is how long a data channel may take to open before UpgradeFailed, and how long nothing may come by
@@ -175,9 +182,9 @@ func (c ClientConfig) rtc(named []ICEServer) rtc.Config {
 	return r
 }
 
-func (c ClientConfig) session(p Pairing) session.Config {
+func (c ClientConfig) session(p Pairing, seal *sealed.Pairing) session.Config {
 	return session.Config{
-		Code: p.Code, Hash: p.Hash, NoUpgrade: c.NoUpgrade, PeerTimeout: c.PeerTimeout, MaxMessage: c.MaxMessageSize,
+		Code: p.Code, Hash: p.Hash, Seal: seal, NoUpgrade: c.NoUpgrade, PeerTimeout: c.PeerTimeout, MaxMessage: c.MaxMessageSize,
 		MaxRelay: c.MaxRelaySize, SendBuffer: c.SendBuffer, ReceiveBuffer: c.ReceiveBuffer,
 	}
 }
@@ -214,6 +221,11 @@ var (
 	ErrNoUpgrade    = session.ErrNoUpgrade    // the peer is an original, which has one data channel in its life
 	ErrChannelLost  = session.ErrChannelLost  // the peer has lost the data channel, or has given up making one
 	ErrBroken       = session.ErrBroken       // Break was called
+	ErrSecret       = session.ErrSecret       // the other end has not shown that it has the secret of the pairing: it has another one
+	ErrUnsealed     = session.ErrUnsealed     // the other end is not sealed, as it was given the code alone, or is an original
+	ErrNoSecret     = session.ErrNoSecret     // the other end wants a sealed pairing, and this one was given the code alone
+	ErrForged       = session.ErrForged       // something was altered, left out, repeated or invented on the way to this end
+	ErrCutShort     = session.ErrCutShort     // a sealed connection has ended without a goodbye: something may be missing
 	ErrNoPath       = rtc.ErrNoPath           // UpgradeFailed: the two found no way to one another (ICE)
 	ErrNoRelay      = rtc.ErrNoRelay          // UpgradeFailed: RelayOnly is set, and no TURN server has lent an address
 	ErrHandshake    = rtc.ErrHandshake        // UpgradeFailed: who is at the other end is not the peer (DTLS)

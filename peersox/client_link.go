@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/meshpair/meshpair/internal/rtc"
+	"github.com/meshpair/meshpair/internal/sealed"
 	"github.com/meshpair/meshpair/internal/session"
 	"github.com/meshpair/meshpair/internal/ws"
 )
@@ -49,9 +50,9 @@ type link struct {
 	over        bool
 }
 
-func newLink(c *Client, p Pairing, ice []ICEServer) *link {
+func newLink(c *Client, p Pairing, seal *sealed.Pairing, ice []ICEServer) *link {
 	l := &link{
-		c: c, pairing: p, ice: ice, epoch: time.Now(), done: make(chan struct{}), core: session.New(c.cfg.session(p)),
+		c: c, pairing: p, ice: ice, epoch: time.Now(), done: make(chan struct{}), core: session.New(c.cfg.session(p, seal)),
 		channels: make(map[session.Attempt]*channel), waits: make(map[uint64]chan error), registered: make(chan error, 1),
 		slots: make(chan struct{}, maxChannels),
 	}
@@ -283,7 +284,7 @@ func (l *link) status() Status {
 	s := l.core.Status()
 	return Status{
 		Connected: s.Relay || s.Channel, WebSocket: s.Relay, WebRTC: s.Channel, Paired: s.Paired, Initiator: s.Initiator,
-		Extended: s.Ours, Pairing: l.pairing,
+		Extended: s.Ours, Sealed: s.Sealed, Pairing: l.pairing,
 	}
 }
 

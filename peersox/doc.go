@@ -16,6 +16,15 @@
 // wait, too. So two clients whose OnEvent both send much may wait for each other: send from another goroutine there, or by
 // [Client.TrySend].
 //
+// # Sealed pairings
+//
+// By a code alone the two trust the server: whoever runs it can read and change what goes over it, and put itself between
+// the two ends of a data channel. With [ClientConfig].Seal a pairing has a secret that the server never gets; what the two users
+// tell each other is [Pairing.Text], the code and the secret, in place of the code. Then nobody else can read, change, leave
+// out, repeat or invent anything without the users being told, and a peer without the secret, or an original, gets
+// nothing (SPEC.md, chapter SEC, "Sealed pairings"). The server still sees when the two meet, from where, and how much they say
+// by way of it.
+//
 // # Delivery
 //
 // Messages go by way of the server until a data channel is open, then by that, and by way of the server again if it

@@ -58,7 +58,7 @@ type (
 
 	// ConnectionClosed tells that the connection has ended that was established.
 	ConnectionClosed struct {
-		Err  error // nil if either end has closed it
+		Err  error // nil if either end has closed it; of a sealed pairing, if either end has said so (SEC-45)
 		Lost int   // messages that Send has accepted and that are not known to have arrived
 	}
 

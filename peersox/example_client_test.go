@@ -60,6 +60,38 @@ func ExampleClient() {
 	// welcome
 }
 
+// A sealed pairing: the server carries what the two say, and can neither read nor change it.
+func ExamplePairing_Text() {
+	url, stop := startServer()
+	defer stop()
+	ctx := context.Background()
+
+	phone := peersox.NewClient(peersox.ClientConfig{URL: url, Loopback: true, Seal: true})
+	heard := make(chan peersox.Event, 100)
+	laptop := peersox.NewClient(peersox.ClientConfig{URL: url, Loopback: true, OnEvent: func(e peersox.Event) { heard <- e }})
+	defer phone.Close(ctx)
+	defer laptop.Close(ctx)
+
+	pairing, err := phone.InitPairing(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	text := pairing.Text() // to be shown, or pairing.Link("https://app.example") as a QR code
+	fmt.Println("the text has", len(text), "characters")
+	if _, err := laptop.Pair(ctx, text); err != nil {
+		log.Fatal(err)
+	}
+	for e := range heard {
+		if _, ok := e.(peersox.PeerConnected); ok {
+			fmt.Println("sealed:", laptop.Status().Sealed)
+			return
+		}
+	}
+	// Output:
+	// the text has 46 characters
+	// sealed: true
+}
+
 // A code that nobody has got.
 func ExampleClient_Pair() {
 	url, stop := startServer()

@@ -20,8 +20,9 @@ type PairingStore interface {
 }
 
 // A PairingFile keeps a pairing in a file of this name, which only the user may read: whoever knows a pairing can take
-// its place. The file holds one line, CODE_HASH, which is also what the original keeps. With an empty name it is
-// peersox/pairing in the user's folder for configuration (see [os.UserConfigDir]).
+// its place. The file has mode 0600 and holds one line, CODE_HASH, which is also what the original keeps, or
+// CODE_HASH_SECRET if the pairing is sealed (SEC-49). With an empty name it is peersox/pairing in the user's folder for
+// configuration (see [os.UserConfigDir]).
 type PairingFile string
 
 func (f PairingFile) path() (string, error) {
@@ -45,11 +46,18 @@ func (f PairingFile) Load() (Pairing, error) {
 	if err != nil {
 		return Pairing{}, err
 	}
-	code, hash, ok := strings.Cut(strings.TrimSpace(string(b)), "_")
-	if !ok || code == "" || hash == "" {
+	parts := strings.Split(strings.TrimSpace(string(b)), "_")
+	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
 		return Pairing{}, ErrNoPairing
 	}
-	return Pairing{Code: code, Hash: hash}, nil
+	p := Pairing{Code: parts[0], Hash: parts[1]}
+	if len(parts) == 3 { // SEC-49: a damaged secret is no reason to go on without
+		if _, err := parseSecret(parts[2]); err != nil {
+			return Pairing{}, ErrNoPairing
+		}
+		p.Secret = Secret(parts[2])
+	}
+	return p, nil
 }
 
 // Save implements [PairingStore]. The file is whole at any moment.
@@ -66,7 +74,11 @@ func (f PairingFile) Save(p Pairing) error {
 	if err != nil {
 		return err
 	}
-	_, err = tmp.WriteString(p.Code + "_" + p.Hash + "\n")
+	line := p.Code + "_" + p.Hash
+	if p.Secret != "" {
+		line += "_" + string(p.Secret)
+	}
+	_, err = tmp.WriteString(line + "\n")
 	err = errors.Join(err, tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), path)

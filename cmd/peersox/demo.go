@@ -28,8 +28,9 @@ const lastWords = "We go on without it."
 
 const demoHelp = `Usage: peersox demo [flags]
 
-Runs a pairing server and two clients in this process. They meet by a code, talk by way of the
-server and then directly, by WebRTC on 127.0.0.1, and you see how long each step takes.
+Runs a pairing server and two clients in this process. They meet by a code with a secret, talk by way
+of the server, which cannot read them, and then directly, by WebRTC on 127.0.0.1, and you see how
+long each step takes.
 
 The exit status is 0 if all that was sent arrived unchanged, in order and exactly once. Otherwise,
 and when it is interrupted, it is 1, and a line says what went wrong.
@@ -129,7 +130,7 @@ func (d *demo) serve() (stop func() error, err error) {
 func (d *demo) newActor(name string) *actor {
 	a := &actor{name: name, events: make(chan peersox.Event, 100), inbox: make(chan []byte, 10_000)}
 	a.client = peersox.NewClient(peersox.ClientConfig{
-		URL: d.url, Loopback: true, NoUpgrade: true, Logger: d.logger.With("who", name),
+		URL: d.url, Seal: true, Loopback: true, NoUpgrade: true, Logger: d.logger.With("who", name),
 		OnEvent: func(e peersox.Event) {
 			m, ok := e.(peersox.Message)
 			if !ok {
@@ -156,9 +157,9 @@ func (d *demo) pair(ctx context.Context) error {
 		return err
 	}
 	d.ada.connected = true
-	d.show.line("Ada", "asks for a pairing, and gets the code %s, in %s", p.Code, ms(time.Since(began)))
+	d.show.line("Ada", "asks for a pairing, and gets the code %s, in %s; she adds a secret", p.Code, ms(time.Since(began)))
 	began = time.Now()
-	if _, err := d.ben.client.Pair(ctx, p.Code); err != nil {
+	if _, err := d.ben.client.Pair(ctx, p.Text()); err != nil {
 		return err
 	}
 	d.ben.connected = true
@@ -167,7 +168,10 @@ func (d *demo) pair(ctx context.Context) error {
 			return err
 		}
 	}
-	d.show.line("Ben", "enters it; the two are connected by way of the server in %s", ms(time.Since(began)))
+	if !d.ada.client.Status().Sealed || !d.ben.client.Status().Sealed {
+		return errors.New("the pairing is not sealed")
+	}
+	d.show.line("Ben", "enters both; the two are connected by way of the server, and sealed, in %s", ms(time.Since(began)))
 	return d.say(ctx, d.ada, d.ben, "Hello, I am Ada.")
 }
 

@@ -22,7 +22,7 @@ func TestDemo(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"gets the code", "Ben     enters it", "have a data channel", "in one message", "the data channel breaks",
+	for _, want := range []string{"gets the code", "Ben     enters both", "and sealed", "have a data channel", "in one message", "the data channel breaks",
 		"We go on without it.", "have parted", "all intact, in order, each exactly once."} {
 		if !strings.Contains(out, want) {
 			t.Errorf("it does not say %q:\n%s", want, out)

@@ -40,7 +40,7 @@ type env struct {
 var commands = []command{
 	{"serve", "a pairing server", slog.LevelInfo, serveCommand},
 	{"demo", "a server and two clients meet before your eyes; nothing else is needed", slog.LevelError, demoCommand},
-	{"send", "sends a file to whoever has the code that it prints", slog.LevelError, sendCommand},
+	{"send", "sends a file to whoever has the code that it prints, sealed", slog.LevelError, sendCommand},
 	{"receive", "fetches the file that another one sends", slog.LevelError, receiveCommand},
 	{"peer", "a client that is steered by JSON lines on standard input", slog.LevelWarn, peerCommand},
 }

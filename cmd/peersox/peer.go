@@ -46,13 +46,17 @@ type request struct {
 	AutoUpgrade *bool        `json:"autoUpgrade"`
 	PeerTimeout float64      `json:"peerTimeout"` // in seconds
 	Store       string       `json:"store"`       // the name of a file
+	Seal        bool         `json:"seal"`
 	Code        string       `json:"code"`
 	Hash        string       `json:"hash"`
+	Secret      string       `json:"secret"`
 	Text        *string      `json:"text"`
 	Base64      *[]byte      `json:"base64"`
 }
 
-func (r request) pairing() peersox.Pairing { return peersox.Pairing{Code: r.Code, Hash: r.Hash} }
+func (r request) pairing() peersox.Pairing {
+	return peersox.Pairing{Code: r.Code, Hash: r.Hash, Secret: peersox.Secret(r.Secret)}
+}
 
 // An object is a line of output.
 type object map[string]any
@@ -233,7 +237,11 @@ func (d *driven) do(ctx context.Context, req request) (object, error) {
 }
 
 func pairingObject(p peersox.Pairing, err error) (object, error) {
-	return object{"event": "pairing", "code": p.Code, "hash": p.Hash}, err
+	o := object{"event": "pairing", "code": p.Code, "hash": p.Hash}
+	if p.Secret != "" {
+		o["secret"] = string(p.Secret) // who steers it has to tell the other end
+	}
+	return o, err
 }
 
 func (d *driven) init(ctx context.Context, req request) error {
@@ -243,7 +251,7 @@ func (d *driven) init(ctx context.Context, req request) error {
 		}
 	}
 	c := peersox.NewClient(peersox.ClientConfig{
-		URL: req.URL, SocketURL: req.Socket, AllowPlaintext: d.insecure, Loopback: req.Loopback, Logger: d.log, OnEvent: d.event,
+		URL: req.URL, SocketURL: req.Socket, Seal: req.Seal, AllowPlaintext: d.insecure, Loopback: req.Loopback, Logger: d.log, OnEvent: d.event,
 		NoUpgrade:   req.AutoUpgrade != nil && !*req.AutoUpgrade,
 		PeerTimeout: time.Duration(req.PeerTimeout * float64(time.Second)),
 		Pairings:    peersox.PairingFile(req.Store),
@@ -345,7 +353,11 @@ func eventObject(e peersox.Event) object {
 	case peersox.PeerTimeout:
 		return object{"event": "peerTimeout"}
 	case peersox.ConnectionClosed:
-		return object{"event": "connectionClosed"}
+		o := object{"event": "connectionClosed"}
+		if e.Err != nil {
+			o["message"] = e.Err.Error()
+		}
+		return o
 	case peersox.Message:
 		if e.Kind == peersox.Text {
 			return object{"event": "message", "text": string(e.Data)}

@@ -68,6 +68,49 @@ func (r *running) fails(cmd object, text string) {
 	}
 }
 
+// Driven clients have sealed pairings, keep them, and say why one has ended (SEC-40, SEC-48, SEC-49).
+func TestPeerSealed(t *testing.T) {
+	url := startServer(t)
+	store := t.TempDir() + "/pairing"
+	a, b := start(t, "peer"), start(t, "peer")
+	for _, p := range []*running{a, b} {
+		p.ok(object{"cmd": "init", "url": url, "loopback": true, "autoUpgrade": false, "seal": p == a, "store": store})
+	}
+	made := a.do(object{"cmd": "createPairing"})
+	text := fmt.Sprintf("%s-%s", made["code"], made["secret"])
+	if joined := b.do(object{"cmd": "joinPairing", "code": text}); fmt.Sprint(joined) != fmt.Sprint(made) || made["secret"] == nil {
+		t.Fatal(joined, made)
+	}
+	pairing := object{"code": made["code"], "hash": made["hash"], "secret": made["secret"]}
+	with := func(cmd string, o object) object { o = maps.Clone(o); o["cmd"] = cmd; return o }
+	b.ok(with("store", pairing))
+	if got := b.do(object{"cmd": "restore"}); fmt.Sprint(got) != fmt.Sprint(made) {
+		t.Error(got)
+	}
+	for _, p := range []*running{a, b} {
+		p.ok(with("connect", pairing))
+	}
+	a.event(object{"event": "peerConnected"})
+	b.event(object{"event": "peerConnected"})
+	a.ok(object{"cmd": "send", "text": "hello"})
+	b.event(object{"event": "message", "text": "hello"})
+	a.ok(object{"cmd": "close"})
+	if e := b.event(object{"event": "connectionClosed"}); e["message"] != nil {
+		t.Error(e)
+	}
+	delete(pairing, "secret")
+	a.ok(with("connect", pairing))
+	b.ok(with("connect", object{"code": made["code"], "hash": made["hash"], "secret": made["secret"]}))
+	a.event(object{"event": "connectionClosed"}) // of before
+	if e := a.event(object{"event": "connectionClosed"}); !strings.Contains(fmt.Sprint(e["message"]), "no secret") {
+		t.Error(e)
+	}
+	if e := b.event(object{"event": "connectionClosed"}); !strings.Contains(fmt.Sprint(e["message"]), "not sealed") {
+		t.Error(e)
+	}
+	b.fails(with("connect", object{"code": made["code"], "hash": made["hash"], "secret": "mppair1"}), "not the secret")
+}
+
 // Two driven clients go through all commands and events of the drivers' page.
 func TestPeer(t *testing.T) {
 	url := startServer(t)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,11 +11,8 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/meshpair/meshpair/peersox"
 )
@@ -26,10 +24,10 @@ const (
 	chunkSize = 256 << 10
 	// codeTime is how long the other end has to enter the code, which the server forgets then.
 	codeTime = 130 * time.Second
+	// maxCode is the longest line with a code, or a link, in bytes.
+	maxCode = 4096
 	// answerTime is how long the other end may take to say something.
 	answerTime = 30 * time.Second
-	// maxName is the longest name that is taken, in bytes.
-	maxName = 200
 )
 
 // A note is what the two ends of a transfer tell each other, as texts. The receiver begins with Ready; then come the
@@ -51,10 +49,11 @@ type transfer struct {
 	show   *progress
 }
 
-func newTransfer(ctx context.Context, e *env, to *connection) *transfer {
+// newTransfer returns an end that seals the pairings that it makes, or not.
+func newTransfer(ctx context.Context, e *env, to *connection, seal bool) *transfer {
 	t := &transfer{events: make(chan peersox.Event), answer: answerTime, show: newProgress(e.stderr)}
 	t.client = peersox.NewClient(peersox.ClientConfig{
-		URL: to.server, Loopback: to.loopback, AllowPlaintext: to.insecure, Logger: e.logger(),
+		URL: to.server, Seal: seal, Loopback: to.loopback, AllowPlaintext: to.insecure, Logger: e.logger(),
 		OnEvent: func(ev peersox.Event) {
 			select {
 			case t.events <- ev:
@@ -91,6 +90,13 @@ func (c *connection) flags() (s string) {
 	return s
 }
 
+// link takes the server from a link, unless the user has named one.
+func (c *connection) link(text string) {
+	if at := strings.LastIndexByte(text, '/'); at > 0 && c.server == defaultServer {
+		c.server = strings.TrimSpace(text[:at])
+	}
+}
+
 // explain says which flag a refused server needs.
 func (c *connection) explain(err error) error {
 	if errors.Is(err, peersox.ErrPlaintext) {
@@ -104,13 +110,19 @@ const insecureUsage = "reach a server on another machine by an http:// URL too, 
 
 const sendHelp = `Usage: peersox send [flags] FILE
 
-Sends a file to another machine. It prints a code; there, enter it with "peersox receive CODE" within
-two minutes. Both need a server that both reach ("peersox serve"); where the network lets them, the
-bytes go from one to the other directly, and encrypted.
+Sends a file to another machine. It prints a line to be entered there, "peersox receive CODE-SECRET",
+within two minutes. Both need a server that both reach ("peersox serve"); where the network lets
+them, the bytes go from one to the other directly.
+
+The transfer is sealed by the secret, which the server never gets: whoever runs it, or is on the way,
+can neither read nor change the file, nor its name. Who has the whole line can take the file in the
+receiver's place, so pass it on by a way that you trust. With -code-only there is a code of six
+digits and no secret, short enough to be read aloud, and the server is trusted.
 `
 
 func sendCommand(ctx context.Context, e *env, args []string) error {
 	to := connectionFlags(e)
+	codeOnly := e.flags.Bool("code-only", false, "make a code without a secret, and trust the server with the file")
 	path, err := e.parseOne(args, "FILE", sendHelp)
 	if err != nil {
 		return err
@@ -129,13 +141,17 @@ func sendCommand(ctx context.Context, e *env, args []string) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := newTransfer(ctx, e, to)
+	t := newTransfer(ctx, e, to, !*codeOnly)
 	defer t.close()
 	p, err := t.client.InitPairing(ctx)
 	if err != nil {
 		return to.explain(err)
 	}
-	fmt.Fprintf(e.stdout, "The code is %s. On the other machine:\n\n  peersox receive%s %s\n\n", p.Code, to.flags(), p.Code)
+	label := "On the other machine, enter all of this (sealed: the server cannot read the file):"
+	if *codeOnly {
+		label = fmt.Sprintf("The code is %s (%s). On the other machine:", p.Code, trusting)
+	}
+	fmt.Fprintf(e.stdout, "%s\n\n  peersox receive%s %s\n\n", label, to.flags(), p.Text())
 	if err := t.send(ctx, file, info.Name(), info.Size()); err != nil {
 		return t.explain(ctx, err)
 	}
@@ -204,20 +220,40 @@ func (t *transfer) pour(ctx context.Context, file io.Reader, size int64) error {
 	return nil
 }
 
+// trusting is how a transfer without a secret is labelled.
+const trusting = "trusting the server, which could read or change it"
+
 const receiveHelp = `Usage: peersox receive [flags] CODE
 
 Fetches the file that another machine sends with "peersox send FILE", which prints the code. The file
 keeps its name, and no file is ever overwritten: if there is one of that name, the new one gets a
 number. It appears when all of it is there and its SHA-256 is right.
+
+The CODE is six digits with a secret, such as 123456-mppair1…, or a link that ends so,
+https://SERVER/123456#mppair1…, whose server is then asked unless -server names another one. The
+transfer is sealed then. By six digits alone the server is trusted, and it is said so. With - the CODE
+is read from standard input, where it is kept from other users of this machine.
 `
 
 func receiveCommand(ctx context.Context, e *env, args []string) error {
 	to := connectionFlags(e)
 	dir := e.flags.String("dir", ".", "the `FOLDER` in which to put the file")
-	code, err := e.parseOne(args, "CODE", receiveHelp)
+	text, err := e.parseOne(args, "CODE", receiveHelp)
 	if err != nil {
 		return err
 	}
+	if text == "-" {
+		line, err := readLine(bufio.NewReader(e.stdin), maxCode)
+		if err != nil {
+			return fmt.Errorf("no code on standard input: %w", err)
+		}
+		text = string(line)
+	}
+	_, secret, err := peersox.ParseCode(text) // SEC-40: before the server is asked anything
+	if err != nil {
+		return err
+	}
+	to.link(text)
 	if info, err := os.Stat(*dir); err != nil {
 		return err
 	} else if !info.IsDir() {
@@ -225,9 +261,12 @@ func receiveCommand(ctx context.Context, e *env, args []string) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := newTransfer(ctx, e, to)
+	if secret == "" {
+		fmt.Fprintf(e.stderr, "Without a secret: %s.\n", trusting)
+	}
+	t := newTransfer(ctx, e, to, false)
 	defer t.close()
-	if _, err := t.client.Pair(ctx, code); err != nil {
+	if _, err := t.client.Pair(ctx, text); err != nil {
 		return to.explain(err)
 	}
 	path, err := t.receive(ctx, *dir)
@@ -315,77 +354,6 @@ func (t *transfer) verify(ctx context.Context, sum hash.Hash) error {
 	return err
 }
 
-// place gives a file its name, or the next one with a number that is free. It never replaces a file.
-func place(tmp, dir, name string) (path string, err error) {
-	ext := filepath.Ext(name)
-	base := strings.TrimSuffix(name, ext)
-	if base == "" {
-		base, ext = name, ""
-	}
-	for n := 1; n < 1000; n++ {
-		path = filepath.Join(dir, name)
-		if n > 1 {
-			path = filepath.Join(dir, fmt.Sprintf("%s-%d%s", base, n, ext))
-		}
-		if err = os.Link(tmp, path); err != nil && !errors.Is(err, os.ErrExist) {
-			err = duplicate(tmp, path) // there are file systems without links
-		}
-		if !errors.Is(err, os.ErrExist) {
-			return path, err
-		}
-	}
-	return "", err
-}
-
-// duplicate copies a file to a name that must be free.
-func duplicate(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	if err = errors.Join(err, out.Close()); err != nil {
-		os.Remove(to)
-	}
-	return err
-}
-
-// safeName returns a name that another machine has chosen in a form that does no harm here: without a path, unprintable
-// characters, or a dot at its beginning.
-func safeName(name string) string {
-	name = name[strings.LastIndexAny(name, `/\`)+1:]
-	name = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) || strings.ContainsRune(`<>:"|?*`, r) {
-			return '_'
-		}
-		return r
-	}, name)
-	name = strings.Trim(name, ". ")
-	for len(name) > maxName {
-		_, n := utf8.DecodeLastRuneInString(name)
-		name = name[:len(name)-n]
-	}
-	if name == "" {
-		return "file"
-	}
-	return name
-}
-
-// printable returns a text that does nothing to a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, s)
-}
-
 var (
 	errStranger = errors.New("the other end is not peersox send or receive, or one of another version")
 	errNobody   = errors.New("nobody has entered the code in time")
@@ -393,15 +361,31 @@ var (
 	errAnswer   = errors.New("the other end says nothing more")
 )
 
+// lost says why there is no connection any more, in one line.
+func lost(e peersox.ConnectionClosed) error {
+	if e.Err != nil {
+		return fmt.Errorf("%w: %w", errLost, e.Err)
+	}
+	return errLost
+}
+
 // An otherError is what the other end has said of a failure.
 type otherError struct{ text string }
 
 func (e *otherError) Error() string { return "the other end: " + printable(e.text) }
 
-// explain says that it was the user who ended it.
+// explain says that it was the user who ended it, or what the two users have to do about a pairing that is sealed at one
+// end alone, or by two secrets.
 func (t *transfer) explain(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return errors.New("interrupted")
+	case errors.Is(err, peersox.ErrSecret):
+		return fmt.Errorf("%w; nothing was sent. Somebody else may have used the code, or the server is between you: try again", err)
+	case errors.Is(err, peersox.ErrUnsealed):
+		return fmt.Errorf("%w; nothing was sent. The other end needs the whole code with its secret: try again", err)
+	case errors.Is(err, peersox.ErrNoSecret):
+		return fmt.Errorf("%w: enter the whole code, not its six digits alone; the sender has to begin again", err)
 	}
 	return err
 }
@@ -413,11 +397,11 @@ func (t *transfer) paired(ctx context.Context, patience time.Duration) error {
 	for {
 		select {
 		case e := <-t.events:
-			switch e.(type) {
+			switch e := e.(type) {
 			case peersox.PeerConnected:
 				return nil
 			case peersox.ConnectionClosed:
-				return errLost
+				return lost(e)
 			}
 		case <-timer.C:
 			return errNobody
@@ -438,7 +422,7 @@ func (t *transfer) message(ctx context.Context, patience time.Duration) (peersox
 			case peersox.Message:
 				return e, nil
 			case peersox.ConnectionClosed:
-				return peersox.Message{}, errors.Join(errLost, e.Err)
+				return peersox.Message{}, lost(e)
 			}
 		case <-timer.C:
 			return peersox.Message{}, errAnswer
@@ -458,7 +442,7 @@ func (t *transfer) watch(stop <-chan struct{}) (*note, error) {
 				n, err := parseNote(e)
 				return &n, err
 			case peersox.ConnectionClosed:
-				return nil, errors.Join(errLost, e.Err)
+				return nil, lost(e)
 			}
 		case <-stop:
 			return nil, nil

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -18,12 +17,12 @@ import (
 	"github.com/meshpair/meshpair/peersox"
 )
 
-// startSend starts sending a file and returns the code.
-func startSend(t *testing.T, url, path string) (*running, string) {
+// startSend starts sending a file and returns what the other end is to enter.
+func startSend(t *testing.T, url, path string, more ...string) (*running, string) {
 	t.Helper()
-	r := start(t, "send", "-server", url, "-loopback", path)
-	line := r.expect("The code is")
-	return r, regexp.MustCompile(`\d{6}`).FindString(line)
+	r := start(t, slices.Concat([]string{"send", "-server", url, "-loopback"}, more, []string{path})...)
+	fields := strings.Fields(r.expect("  peersox receive"))
+	return r, fields[len(fields)-1]
 }
 
 // A file arrives whole under its name, and never in the place of another one.
@@ -57,6 +56,96 @@ func TestTransfer(t *testing.T) {
 	}
 	if files, _ := os.ReadDir(to); len(files) != 4 {
 		t.Errorf("%d files are there", len(files))
+	}
+}
+
+// A transfer is sealed, whichever form of the code is entered, and says whether it is (SEC-40, SEC-48).
+func TestTransferSealed(t *testing.T) {
+	url := startServer(t)
+	path := filepath.Join(t.TempDir(), "secret plans")
+	if err := os.WriteFile(path, []byte("plans"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, sent, received string
+		more                 []string
+		enter                func(code string) []string
+		typed                bool
+	}{
+		{"as printed", "sealed", "", nil, func(code string) []string { return []string{"-server", url, code} }, false},
+		{"as a link", "sealed", "", nil, func(code string) []string { return []string{url + "/" + strings.Replace(code, "-", "#", 1)} }, false},
+		{"on standard input", "sealed", "", nil, func(code string) []string { return []string{url + "/" + strings.Replace(code, "-", "#", 1)} }, true},
+		{"the code alone", "trusting the server", "Without a secret: trusting the server", []string{"-code-only"},
+			func(code string) []string { return []string{"-server", url, code} }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sender, code := startSend(t, url, path, c.more...)
+			if want := len("123456"); len(code) != want && len(code) != want+1+39 || (len(code) == want) != (c.more != nil) {
+				t.Errorf("the code is %s", code)
+			}
+			sender.expect(c.sent) // the line before
+			args := append([]string{"receive", "-loopback", "-dir", t.TempDir()}, c.enter(code)...)
+			typed := args[len(args)-1]
+			if c.typed {
+				args[len(args)-1] = "-"
+			}
+			receiver := start(t, args...)
+			if c.typed {
+				receiver.say(typed)
+			}
+			receiver.expect("secret plans")
+			sender.expect("has arrived")
+			for _, r := range []*running{sender, receiver} {
+				r.wait()
+			}
+			if got := receiver.stderr.String(); sender.status+receiver.status != 0 || !strings.HasPrefix(got, c.received) || (got == "") != (c.received == "") {
+				t.Errorf("status %d, %d: %s", sender.status, receiver.status, got)
+			}
+		})
+	}
+}
+
+// Who has not the whole code gets no file, and both are told what to do (SEC-47, SEC-48); one with a slip is found at once
+// (SEC-40).
+func TestTransferWithoutSecret(t *testing.T) {
+	url := startServer(t)
+	path := filepath.Join(t.TempDir(), "plans")
+	if err := os.WriteFile(path, []byte("plans"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name           string
+		enter          func(code string) string
+		sent, received error
+		hints          [2]string
+	}{
+		{"the six digits", func(code string) string { return code[:6] }, peersox.ErrUnsealed, peersox.ErrNoSecret,
+			[2]string{"needs the whole code", "enter the whole code"}},
+		{"another secret", func(code string) string { return code[:7] + string(peersox.NewSecret()) }, peersox.ErrSecret, peersox.ErrSecret,
+			[2]string{"nothing was sent", "nothing was sent"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sender, code := startSend(t, url, path)
+			dir := t.TempDir()
+			receiver := start(t, "receive", "-server", url, "-loopback", "-dir", dir, c.enter(code))
+			for i, r := range []*running{sender, receiver} {
+				want := []error{c.sent, c.received}[i]
+				r.wait()
+				if got := r.stderr.String(); r.status != 1 || !strings.Contains(got, want.Error()) || !strings.Contains(got, c.hints[i]) || strings.Contains(got, code[14:30]) {
+					t.Errorf("status %d: %s", r.status, got)
+				}
+			}
+			if files, _ := os.ReadDir(dir); len(files) > 0 {
+				t.Errorf("%v is left", files)
+			}
+		})
+	}
+	for _, text := range []string{"123456-", "123456-mppair1qqq", "123456#" + string(peersox.NewSecret())[:38]} {
+		r := start(t, "receive", "-server", "http://127.0.0.1:1", text) // where nobody listens
+		r.wait()
+		if got := r.stderr.String(); r.status != 1 || !strings.Contains(got, peersox.ErrSecretText.Error()) {
+			t.Errorf("%q: status %d: %s", text, r.status, got)
+		}
 	}
 }
 

@@ -44,6 +44,7 @@ type Event struct {
 	// Of PeerSox:
 	Code      string `json:"code"`
 	Hash      string `json:"hash"`
+	Secret    string `json:"secret"`
 	Valid     bool   `json:"valid"`
 	Initiator bool   `json:"initiator"`
 	Connected bool   `json:"connected"`

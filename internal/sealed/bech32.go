@@ -43,8 +43,14 @@ func checksum(prefix string, digits []byte) uint32 {
 }
 
 // encodeText returns the Bech32m form of 32 bytes, in lower case (SEC-2).
-func encodeText(prefix string, data [32]byte) string {
-	digits := make([]byte, 0, 52+checkDigits)
+func encodeText(prefix string, data [32]byte) string { return encodeBytes(prefix, data[:]) }
+
+// digitsOf is how many digits n bytes have.
+func digitsOf(n int) int { return (8*n + 4) / 5 }
+
+// encodeBytes returns the Bech32m form of bytes, in lower case; their number is no multiple of 5.
+func encodeBytes(prefix string, data []byte) string {
+	digits := make([]byte, 0, digitsOf(len(data))+checkDigits)
 	acc, bits := 0, 0
 	for _, v := range data {
 		acc, bits = acc<<8|int(v), bits+8
@@ -99,16 +105,22 @@ func splitText(text string) (prefix string, digits []byte, err error) {
 
 // decodeText returns the 32 bytes of a text with this prefix; what says what that is (SEC-2).
 func decodeText(prefix, what, text string) (data [32]byte, err error) {
+	err = decodeInto(data[:], prefix, what, text)
+	return data, err
+}
+
+// decodeInto reads a text with this prefix that stands for as many bytes as data has. It leaves data 0 if it fails.
+func decodeInto(data []byte, prefix, what, text string) error {
 	text = strings.TrimSpace(text)
 	if !strings.HasPrefix(strings.ToLower(text), prefix+"1") {
-		return data, fmt.Errorf("%w: %s begins with %s1", ErrText, what, prefix)
+		return fmt.Errorf("%w: %s begins with %s1", ErrText, what, prefix)
 	}
-	if want := len(prefix) + 1 + 52 + checkDigits; len(text) != want {
-		return data, fmt.Errorf("%w: %s has %d characters, this has %d", ErrText, what, want, len(text))
+	if want := len(prefix) + 1 + digitsOf(len(data)) + checkDigits; len(text) != want {
+		return fmt.Errorf("%w: %s has %d characters, this has %d", ErrText, what, want, len(text))
 	}
 	_, digits, err := splitText(text)
 	if err != nil {
-		return data, err
+		return err
 	}
 	acc, bits, n := 0, 0, 0
 	for _, d := range digits {
@@ -120,8 +132,9 @@ func decodeText(prefix, what, text string) (data [32]byte, err error) {
 			n++
 		}
 	}
-	if acc != 0 { // the four bits that are left
-		return [32]byte{}, fmt.Errorf("%w: its last bits are not 0", ErrText)
+	if acc != 0 { // of the bits that are left
+		clear(data)
+		return fmt.Errorf("%w: its last bits are not 0", ErrText)
 	}
-	return data, nil
+	return nil
 }

@@ -3,11 +3,16 @@ package session
 import (
 	"fmt"
 	"time"
+
+	"github.com/meshpair/meshpair/internal/sealed"
 )
 
 // Config holds the limits of a [Core], and what it registers with. A number that is zero or negative has its default.
 type Config struct {
 	Code, Hash string // the pairing
+
+	// Seal seals the pairing (SEC-42). It is good for this core alone. A nil one does not.
+	Seal *sealed.Pairing
 
 	NoUpgrade     bool          // make a data channel only when asked to
 	PeerTimeout   time.Duration // see DefaultPeerTimeout
@@ -51,9 +56,11 @@ type connection struct {
 	state   wayState
 	attempt Attempt
 	control []Message // what goes before the user's messages
+	plain   int       // how many of these, the first, are not to be sealed
 	ping    bool      // a PING is to be sent
 	pingAt  time.Duration
-	finish  bool // it is to be closed when nothing waits for it any more
+	finish  bool   // it is to be closed when nothing waits for it any more
+	offer   uint64 // which offer led to it (SEC-43)
 }
 
 // A peerKind says what the other client is.
@@ -87,6 +94,7 @@ type Core struct {
 	sender
 	receiver
 	upgrader
+	sealing
 }
 
 // New returns a core whose WebSocket is not open yet.
@@ -172,6 +180,9 @@ func (c *Core) Pull(now time.Duration, w Way, a Attempt, unacked int) (Message, 
 	m, ok := c.pull(w)
 	if ok && w == Channel && len(c.recent) > 0 && c.trimAt == 0 {
 		c.trimAt = c.now + Grace/2
+	}
+	if ok {
+		m, ok = c.seal(w, m)
 	}
 	c.settle()
 	switch {
@@ -294,6 +305,7 @@ func (c *Core) settle() {
 			c.ackDue = true
 			c.wake()
 		}
+		c.sayEnd()
 		c.hangUp(Channel)
 		if c.kind == ours || c.ways[Channel].state == absent { // the relay may have to carry what the channel does not
 			c.hangUp(Relay)
@@ -326,7 +338,7 @@ func (c *Core) ended(in Ended) {
 		c.relayEnded(in.Err)
 	}
 	if c.ways[Relay].state == absent && c.ways[Channel].state == absent && c.reason == nil && !c.closing {
-		c.reason = in.Err
+		c.reason = c.whyEnded(in.Err)
 	}
 }
 
@@ -341,6 +353,7 @@ type Status struct {
 	Paired         bool // the other client is there
 	Initiator      bool // this client was the first of the two
 	Ours           bool // the other client is one of ours
+	Sealed         bool // all that the two say is sealed
 }
 
 // Status returns how the session stands.
@@ -349,5 +362,6 @@ func (c *Core) Status() Status {
 		Relay:   c.ways[Relay].state == open,
 		Channel: c.ways[Channel].state == open,
 		Paired:  c.paired && !c.over, Initiator: c.initiator, Ours: c.kind == ours,
+		Sealed: c.roads != nil && !c.over,
 	}
 }

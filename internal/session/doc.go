@@ -8,7 +8,8 @@
 // the outputs.
 //
 // A session begins with a WebSocket that has been opened, the relay (relay.go), over which a data channel is made
-// (upgrade.go). Either carries what the user sends (send.go) and what comes (receive.go): between two clients of this
+// (upgrade.go). In a sealed pairing a handshake with the other client comes before all else, and what the
+// two say goes sealed over both (seal.go). Either carries what the user sends (send.go) and what comes (receive.go): between two clients of this
 // kind in numbered frames (frame.go), so that nothing is lost, doubled or out of order when the connection changes; to
 // and from an original as it is.
 package session

@@ -26,6 +26,8 @@ const (
 	nameFrames  = "meshpair.frames"  // PSX-71
 	nameUpgrade = "meshpair.upgrade" // PSX-78
 	nameClosed  = "meshpair.closed"  // PSX-77
+	nameSealed  = "meshpair.sealed"  // SEC-42
+	nameEnd     = "meshpair.end"     // SEC-45
 )
 
 // Kinds of frames (PSX-72).
@@ -100,6 +102,12 @@ type hello struct {
 	Version    int `json:"version"`
 	Window     int `json:"window"`
 	MaxMessage int `json:"maxMessage"`
+}
+
+// parseHello reports whether data is a hello (PSX-70).
+func parseHello(data []byte) (h hello, ok bool) {
+	ok = json.Unmarshal(data, &h) == nil && h.Version >= 1 && h.Window >= MinWindow && h.MaxMessage > 0
+	return h, ok
 }
 
 type frames struct {

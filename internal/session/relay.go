@@ -13,7 +13,7 @@ func (c *Core) begin() {
 	}
 	c.begun = true
 	c.ways[Relay].state = registering
-	c.post(Relay, newInternal(nameRegister, pairing{c.cfg.Code, c.cfg.Hash}))
+	c.postPlain(newInternal(nameRegister, pairing{c.cfg.Code, c.cfg.Hash}))
 }
 
 // received takes a message that came on either way.
@@ -25,6 +25,12 @@ func (c *Core) received(in Received) {
 	if p.state == registering {
 		c.handshake(in)
 		return
+	}
+	if c.cfg.Seal != nil {
+		var ok bool
+		if in, ok = c.open(in); !ok {
+			return
+		}
 	}
 	switch {
 	case in.Text && string(in.Data) == ping: // PSX-62
@@ -71,9 +77,8 @@ func (c *Core) internal(m internal) {
 			c.signal(s)
 		}
 	case nameHello:
-		var data hello
-		if json.Unmarshal(m.Data, &data) == nil && data.Version >= 1 && data.Window >= MinWindow && data.MaxMessage > 0 {
-			c.isOurs(data)
+		if h, ok := parseHello(m.Data); ok {
+			c.isOurs(h)
 		}
 	case nameFrames:
 		var data frames
@@ -89,8 +94,19 @@ func (c *Core) internal(m internal) {
 		if json.Unmarshal(m.Data, &data) == nil && c.kind == ours {
 			c.peerClosed(data.Label)
 		}
+	case nameSealed:
+		if c.cfg.Seal == nil && !c.certain { // SEC-47
+			c.fail(ErrNoSecret)
+		}
+	case nameEnd:
+		var data frames
+		if json.Unmarshal(m.Data, &data) == nil && c.cfg.Seal != nil {
+			c.peerEnds(data.After)
+		}
 	}
 }
+
+func (c *Core) hello() hello { return hello{1, c.cfg.Window, c.cfg.MaxMessage} }
 
 func (c *Core) peerConnected(initiator bool) {
 	if c.paired {
@@ -98,7 +114,7 @@ func (c *Core) peerConnected(initiator bool) {
 	}
 	c.paired, c.initiator, c.pairedAt = true, initiator, c.now
 	c.out(Paired{initiator})
-	c.post(Relay, newInternal(nameHello, hello{1, c.cfg.Window, c.cfg.MaxMessage})) // PSX-70
+	c.post(Relay, newInternal(nameHello, c.hello())) // PSX-70
 	c.planOffer()
 	if c.kind == ours { // its hello was faster than the server
 		c.beginFrames()
@@ -170,6 +186,9 @@ func (c *Core) tick() {
 	if c.kind == unknown && c.paired && c.now >= c.pairedAt+HelloTimeout {
 		c.isOriginal(false)
 	}
+	if c.shakeBy != 0 && c.now >= c.shakeBy && c.reason == nil { // SEC-47
+		c.refuse(fmt.Errorf("%w: it does not answer", ErrUnsealed))
+	}
 	if c.offerAt != 0 && c.now >= c.offerAt {
 		c.offerAt = 0
 		c.offer()
@@ -204,6 +223,7 @@ func (c *Core) Next() time.Duration {
 	}
 	if c.reason == nil {
 		at(c.deadline)
+		at(c.shakeBy)
 	}
 	if c.kind == unknown && c.paired {
 		at(c.pairedAt + HelloTimeout)

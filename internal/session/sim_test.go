@@ -18,6 +18,8 @@ type sim struct {
 	ends [2]*end
 	pipe *pipe // the last data channel that was offered
 	cuts int   // that may still come
+
+	meddle func(to *end, m Message) []Message // what the server passes on in place of a message; nil: that
 }
 
 // upgradeToken is the token of all upgrades.
@@ -64,6 +66,10 @@ func newSim(t testing.TB, pick func(n int) int, cfg Config, originalPeer bool) *
 		s.ends[i] = &end{s: s, side: i}
 		if i == 1 && originalPeer {
 			continue
+		}
+		cfg := cfg
+		if cfg.Seal != nil { // each needs its own
+			cfg.Seal = testSeal(t, testSecret, byte(i+1))
 		}
 		s.ends[i].core = New(cfg)
 		s.ends[i].step(Begin{})
@@ -187,7 +193,11 @@ func (s *sim) serve(e *end) {
 		return
 	}
 	if slices.Contains(e.events, "paired") {
-		e.other().toClient = append(e.other().toClient, m)
+		list := []Message{m}
+		if s.meddle != nil {
+			list = s.meddle(e.other(), m)
+		}
+		e.other().toClient = append(e.other().toClient, list...)
 	}
 }
 
@@ -385,16 +395,16 @@ func bulk(side, n int, pick func(int) int) (list [][]byte) {
 // waits until all has arrived. (PSX-71 to PSX-77, PSX-80)
 func TestSimulation(t *testing.T) {
 	for seed := range uint64(400) {
-		simulate(t, seed)
+		simulate(t, seed, Config{Window: MinWindow, SendBuffer: 50_000, ReceiveBuffer: 30_000})
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}
 	}
 }
 
-func simulate(t testing.TB, seed uint64) {
+func simulate(t testing.TB, seed uint64, cfg Config) *sim {
 	pick := rand.New(rand.NewPCG(seed, 1)).IntN
-	s := newSim(t, pick, Config{Window: MinWindow, SendBuffer: 50_000, ReceiveBuffer: 30_000}, false)
+	s := newSim(t, pick, cfg, false)
 	a, b := s.ends[0], s.ends[1]
 	a.toSend, b.toSend = bulk(0, 40, pick), bulk(1, 40, pick)
 	upgrades := 3
@@ -417,6 +427,7 @@ func simulate(t testing.TB, seed uint64) {
 		t.Fatalf("seed %d: a got %d", seed, n)
 	}
 	same(t, seed, "a", a.got, b.toSend[:len(a.got)])
+	return s
 }
 
 func same(t testing.TB, seed uint64, who string, got, want [][]byte) {

@@ -98,6 +98,9 @@ func (c *Core) refuseUpgrades(err error) {
 // signal takes what the peer tells about its end of the data channel (PSX-66).
 func (c *Core) signal(s Signal) {
 	p := c.ways[Channel]
+	if s.Type == SignalOffer && !c.initiator {
+		c.offers++
+	}
 	switch {
 	case c.closing:
 	case s.Type == SignalOffer && c.initiator:
@@ -126,13 +129,18 @@ func (c *Core) answer(s Signal) {
 		}
 	}
 	c.attempt()
+	c.ways[Channel].offer = c.offers // the last, as no other one is kept
 	c.out(Answer{c.attempts})
 	c.out(Remote{c.attempts, s})
 }
 
 // local passes on what this end has to tell (PSX-66).
 func (c *Core) local(in Local) {
-	if p := c.ways[Channel]; p.attempt == in.Attempt && p.state != absent && in.Signal.Type != "" {
+	if p := &c.ways[Channel]; p.attempt == in.Attempt && p.state != absent && in.Signal.Type != "" {
+		if c.initiator && in.Signal.Type == SignalOffer {
+			c.offers++
+			p.offer = c.offers
+		}
 		c.post(Relay, in.Signal.message())
 		if c.initiator && (in.Signal.Type == SignalOffer || len(c.offered) > 0 && len(c.offered) < MaxEarlySignals) {
 			c.offered = append(c.offered, in.Signal)
@@ -164,6 +172,9 @@ func (c *Core) opened(in Opened) {
 	p.state = open
 	p.pingAt = c.now + PingInterval
 	c.label, c.maxSend = in.Label, in.MaxSend
+	if c.roads != nil {
+		c.road[Channel] = c.roads.Channel(p.offer)
+	}
 	if c.kind != ours { // its hello would have come before its signals
 		c.isOriginal(true)
 	}
