@@ -1,11 +1,9 @@
 package conformance
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"os/exec"
 	"slices"
 	"strings"
@@ -39,71 +37,6 @@ func TestChatPage(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "each heard the other") {
 		t.Errorf("%v\n%s", err, out)
 	}
-}
-
-// startPages starts a browser and n pages with the original in it.
-func startPages(t testing.TB, n int) []*driver.Peer {
-	t.Helper()
-	dir := originals(t)
-	need.Chromium(t)
-	endpoint := startBrowser(t, dir)
-	pages := make([]*driver.Peer, n)
-	for i := range pages {
-		cmd := exec.Command("node", "netflux-page.mjs", endpoint)
-		cmd.Dir = dir
-		pages[i] = startDriver(t, fmt.Sprintf("page %d", i+1), cmd)
-	}
-	return pages
-}
-
-// startDriver starts a driver that ends with the test.
-func startDriver(t testing.TB, name string, cmd *exec.Cmd) *driver.Peer {
-	t.Helper()
-	p, err := driver.Start(name, pageTimeout, cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			p.Kill()
-		} else if err := p.Close(); err != nil {
-			t.Errorf("%s: %v", p.Name, err)
-		}
-	})
-	return p
-}
-
-// startBrowser starts a browser and returns the endpoint for pages.
-func startBrowser(t testing.TB, dir string) string {
-	t.Helper()
-	cmd := exec.Command("node", "browser.mjs")
-	cmd.Dir = dir
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		io.Copy(io.Discard, out)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the browser: %v\n%s", err, log.Bytes())
-		}
-	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	endpoint, ok := strings.CutPrefix(strings.TrimSpace(line), "browser ")
-	if err != nil || !ok {
-		t.Fatalf("the browser does not start: %v %q", err, line)
-	}
-	return endpoint
 }
 
 // meet lets pages form a group, talk, and leave.
