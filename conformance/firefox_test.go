@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-var inFirefox = flag.Bool("firefox", false, "run all tests of the originals' pages in Firefox too, not only some: make conformance-originals")
+var firefoxToo = flag.Bool("firefox", false, "run all tests of the originals' pages in Firefox too, not only some: make conformance-originals")
 
 // TestFirefox lets an original page in Firefox, one in Chromium and a member of this implementation form a mesh and send
 // text and bytes to all and to one.
@@ -59,7 +59,7 @@ func TestFirefoxPages(t *testing.T) {
 // wholeFirefox ends a test that is one too many for every day.
 func wholeFirefox(t *testing.T) {
 	t.Helper()
-	if !*inFirefox {
+	if !*firefoxToo {
 		t.Skip("not run without -firefox: make conformance-originals")
 	}
 }

@@ -72,7 +72,7 @@ func meet(t *testing.T, pages []*driver.Peer, url, key string) {
 	}
 }
 
-func do(t *testing.T, p *driver.Peer, c driver.Command) driver.Event {
+func do(t testing.TB, p *driver.Peer, c driver.Command) driver.Event {
 	t.Helper()
 	e, err := p.Do(pageTimeout, c)
 	if err != nil {
@@ -82,7 +82,7 @@ func do(t *testing.T, p *driver.Peer, c driver.Command) driver.Event {
 }
 
 // waitForMesh waits until a member has a channel of its own to every other one.
-func waitForMesh(t *testing.T, p *driver.Peer, ids []uint32) {
+func waitForMesh(t testing.TB, p *driver.Peer, ids []uint32) {
 	t.Helper()
 	want := slices.Sorted(slices.Values(ids))
 	for deadline := time.Now().Add(pageTimeout); ; time.Sleep(20 * time.Millisecond) {
@@ -98,7 +98,7 @@ func waitForMesh(t *testing.T, p *driver.Peer, ids []uint32) {
 	}
 }
 
-func expectMessage(t *testing.T, p *driver.Peer, from uint32, want []byte, wantText bool) {
+func expectMessage(t testing.TB, p *driver.Peer, from uint32, want []byte, wantText bool) {
 	t.Helper()
 	_, err := p.Wait(pageTimeout, func(e driver.Event) bool {
 		if e.Event != "message" || e.From != from {
@@ -121,4 +121,18 @@ func mebibyte(i int) []byte {
 		b[j] = byte(j>>10 ^ j*(2*i+3))
 	}
 	return b
+}
+
+// waitFor waits until something is so; until then it says how things are.
+func waitFor(t testing.TB, timeout time.Duration, so func() (bool, string)) {
+	t.Helper()
+	for deadline := time.Now().Add(timeout); ; time.Sleep(20 * time.Millisecond) {
+		ok, how := so()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(how)
+		}
+	}
 }

@@ -168,7 +168,7 @@ func rescue(t *testing.T, ours, other *driver.Peer) {
 }
 
 // expectEvent waits for an event.
-func expectEvent(t *testing.T, p *driver.Peer, name string) driver.Event {
+func expectEvent(t testing.TB, p *driver.Peer, name string) driver.Event {
 	t.Helper()
 	e, err := p.Wait(pageTimeout, func(e driver.Event) bool { return e.Event == name })
 	if err != nil {
