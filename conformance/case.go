@@ -44,7 +44,7 @@ type Case struct {
 }
 
 // long are the cases that wait for more than 30 s.
-var long = []string{"PSX-63/timeout", "PSX-2/code"}
+var long = []string{"PSX-63/timeout", "PSX-2/code", "SIG-52/silent"}
 
 // Long reports whether the case waits for more than 30 s.
 func (c *Case) Long() bool { return slices.Contains(long, c.ID) }

@@ -71,7 +71,7 @@ var memberMutants = []mutant{
 	{name: "sends everything twice", spoil: twice, cases: []string{"BLD-4/request", "MSG-4/chunks", "SIG-25/late-answer"}},
 	{name: "a relay that drops", spoil: inEnvelope(4242, func(bool, fields) fields { return nil }), cases: []string{"MSH-19/forward"}},
 	{name: "its requests are lost", spoil: inService(serviceBuilder, 2, func(_ bool, f *field) { f.number = 9 }),
-		cases: []string{"BLD-4/request", "MSH-5/asks-all"}},
+		cases: []string{"BLD-4/request", "MSH-5/asks-all", "STA-20/denied"}},
 	{name: "an offer that is no SDP", spoil: inService(serviceRTC, 1, func(_ bool, f *field) { f.bytes = []byte("v=0") }),
 		cases: []string{"CHN-12/init-ping", "BLD-5/answers"}},
 	{name: "candidates without sdpMid", spoil: inService(serviceRTC, 3, func(_ bool, f *field) { f.bytes = mustParse(f.bytes).without(2).encode() }),
@@ -89,6 +89,12 @@ var memberMutants = []mutant{
 		cases: []string{"WIR-14/canonical"}},
 	{name: "a field of its own", spoil: inEnvelope(serviceUser, func(_ bool, fs fields) fields { return fs.with(99, 1) }),
 		cases: []string{"WIR-15/no-unknown-fields"}},
+	{name: "connects no more than twice", spoil: loseConnects(2), cases: []string{"STA-19/silent", "STA-9/member-leaves", "STA-20/asked"}},
+	{name: "joins anew when it is led", spoil: inInit(2, func(f *field) { f.value ^= 1 }), cases: []string{"STA-20/led", "MSH-25/tells"}},
+	{name: "asks a way in twice", spoil: requestTwice, cases: []string{"STA-20/twice", "BLD-4/request"}},
+	{name: "asks a way in when it is alone", spoil: requestFirst, cases: []string{"STA-20/alone"}},
+	{name: "tells nobody of another part", spoil: inService(serviceMesh, 1, func(_ bool, f *field) { f.number = 9 }), cases: []string{"MSH-25/tells"}},
+	{name: "is JOINING when it is led", driver: "wavers", cases: []string{"STA-20/stays-joined"}},
 	{name: "its driver claims everything", driver: "claims", cases: []string{"DRV-1/peer"}},
 	{name: "its driver ends with status 1", driver: "status", cases: []string{"DRV-3/peer"}},
 	{name: "it counts ids below 2^31 as members", driver: "ghost", cases: []string{"CHN-3/spoofed", "MSH-14/unknown"}},
@@ -182,6 +188,41 @@ func loseOne(n int32) spoiler {
 			}
 			return [][]byte{b}
 		}
+	}
+}
+
+// loseConnects loses all connects but the first n.
+func loseConnects(n int32) spoiler {
+	return func() func(bool, []byte) [][]byte {
+		var seen atomic.Int32
+		return func(channel bool, b []byte) [][]byte {
+			if !channel && mustParse(b).has(3) && seen.Add(1) > n {
+				return nil
+			}
+			return [][]byte{b}
+		}
+	}
+}
+
+// requestTwice has each connectionRequest through signaling come twice.
+func requestTwice() func(bool, []byte) [][]byte {
+	return func(channel bool, b []byte) [][]byte {
+		if fs := mustParse(b); !channel && fs.has(2) && mustParse(mustParse(fs.sub(2).bytes(4)).bytes(4)).has(2) {
+			return [][]byte{b, b}
+		}
+		return [][]byte{b}
+	}
+}
+
+// requestFirst has a connectionRequest to a member come with the second connect.
+func requestFirst() func(bool, []byte) [][]byte {
+	var seen atomic.Int32
+	return func(channel bool, b []byte) [][]byte {
+		if !channel && mustParse(b).has(3) && seen.Add(1) == 2 {
+			c := content{data: envelope{0, 0, serviceBuilder, connectionRequest([]byte{})}.encode()}
+			return [][]byte{b, c.message()}
+		}
+		return [][]byte{b}
 	}
 }
 

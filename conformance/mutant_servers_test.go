@@ -98,6 +98,34 @@ var sigverMutants = []mutant{
 		return f
 	}), cases: []string{"SIG-1/lone-percent", "SIG/first-member"}},
 	{name: "masked", server: onFrame(func(f *frame) *frame { f.masked = true; return f }), cases: []string{"SIG/first-member"}},
+	{name: "leads no more than twice", server: tamper{frames: func() func(*frame) []*frame {
+		seen := 0 // of one member, which is asked first
+		return func(f *frame) []*frame {
+			if isDenial(f) {
+				seen++
+			}
+			if isDenial(f) && seen > 3 {
+				return nil
+			}
+			return []*frame{f}
+		}
+	}}, cases: []string{"SIG-52/goes-on"}},
+	{name: "asks and leads twice", server: tamper{frames: func() func(*frame) []*frame {
+		return func(f *frame) []*frame {
+			if isDenial(f) {
+				return []*frame{f, f}
+			}
+			return []*frame{f}
+		}
+	}}, cases: []string{"SIG-50/asks", "SIG-52/goes-on"}},
+	{name: "asks without a reason", server: tamper{frames: func() func(*frame) []*frame {
+		return func(f *frame) []*frame {
+			if s, err := parseSignaling(f.payload); f.op == opBinary && err == nil && s.connected != nil && *s.connected {
+				return []*frame{f, {fin: true, op: opBinary, payload: appendBool(nil, 4, false)}}
+			}
+			return []*frame{f}
+		}
+	}}, cases: []string{"SIG/first-member", "SIG/member-new-id", "SIG-50/leaver"}},
 	{name: "chooses a subprotocol that nobody offered", server: tamper{status: func(head string) string {
 		return strings.Replace(head, "\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n", 1)
 	}}, cases: []string{"SIG-4/no-extension"}},
@@ -196,6 +224,12 @@ func lost(match func(signaling) bool) tamper {
 		}
 		return f
 	})
+}
+
+// isDenial reports whether a frame is connected:false.
+func isDenial(f *frame) bool {
+	s, err := parseSignaling(f.payload)
+	return f.op == opBinary && err == nil && s.connected != nil && !*s.connected
 }
 
 func dropFrames(match func(*frame) bool) func() func(*frame) []*frame {

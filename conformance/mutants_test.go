@@ -175,6 +175,8 @@ func lie(mode string, command []string) int {
 			line = bytes.Replace(line, []byte(`"members":[`), []byte(`"members":[5,`), 1)
 		case mode == "deaf" && is(`"event":"leave"`):
 			continue
+		case mode == "wavers" && is(`"event":"join"`) && is("2147483651"): // member 3
+			os.Stdout.WriteString(`{"event":"state","state":"JOINING"}` + "\n")
 		case mode == "twice" && is(`"event":"message"`):
 			line = append(line, line...)
 		}

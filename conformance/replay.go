@@ -2,7 +2,10 @@ package conformance
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,7 +27,7 @@ func TranscriptCases(dir string) ([]*Case, error) {
 			Requirements: t.Requirements,
 			Sentence:     t.Title,
 			run: func(r *run) {
-				(&replay{run: r, peers: make(map[string]*peer), ids: make(map[string]uint32)}).play(t)
+				newReplay(r).play(t)
 			},
 		})
 	}
@@ -37,30 +40,80 @@ type replay struct {
 	peers map[string]*peer  // those that are open
 	ids   map[string]uint32 // what symbols such as B.1 stand for, as far as seen
 	step  string            // for reports
+	asked asked
+	slow  func(step int) // called before each step, in tests; may be nil
+}
+
+func newReplay(r *run) *replay {
+	return &replay{run: r, peers: make(map[string]*peer), ids: make(map[string]uint32), asked: newAsked()}
 }
 
 func (y *replay) play(t *transcript.Transcript) {
 	for _, s := range t.Steps {
 		y.run.silent = y.run.silent || s.Input.Verb == "wait"
 	}
-	for _, s := range t.Steps {
+	for i, s := range t.Steps {
 		y.step = fmt.Sprintf("%s.txt line %d, %v", t.Name, s.Line, s.Input)
-		in := y.peers[s.Input.Peer]
-		wait := y.input(s.Input, in)
-		if in != nil && y.peers[s.Input.Peer] != nil {
-			in.barrier()
+		if y.slow != nil {
+			y.slow(i)
 		}
-		for _, out := range s.Outputs {
-			y.output(out, wait)
+		y.sweep()
+		if !y.asked.leavesOut(s) {
+			y.do(s)
 		}
-	}
-	var open []*peer
-	for _, p := range y.peers {
-		open = append(open, p)
 	}
 	y.step = t.Name + ".txt, at the end"
-	y.run.expectNothing(open...)
+	y.silence()
 }
+
+// do carries out a step.
+func (y *replay) do(s transcript.Step) {
+	in := y.peers[s.Input.Peer]
+	wait := y.input(s.Input, in)
+	if in != nil && y.peers[s.Input.Peer] != nil {
+		in.barrier()
+	}
+	answered := "" // what comes there before the answer and after it is told apart when that is read
+	if slices.ContainsFunc(s.Outputs, func(out transcript.Event) bool { return out.Peer == s.Input.Peer && out.Verb == "connected" }) {
+		answered = s.Input.Peer
+	}
+	y.look(answered)
+	if data, ok := s.Input.Arg("data"); ok && y.asked.leavesOut(s) {
+		b, _ := hex.DecodeString(data)
+		y.asked.sent = append(y.asked.sent, b)
+	}
+	for _, out := range s.Outputs {
+		y.output(out, wait)
+	}
+}
+
+// silence expects that nobody gets anything more.
+func (y *replay) silence() {
+	for _, p := range y.peers {
+		p.barrier()
+	}
+	deadline := time.Now().Add(quiet)
+	for _, p := range y.peers {
+		_, f, err := y.next(p, transcript.Event{}, deadline)
+		y.run.expect(errors.Is(err, os.ErrDeadlineExceeded), "for "+p.name, "nothing", describe(f, err))
+	}
+}
+
+// next returns the next message of a peer but for what may come at any time.
+func (y *replay) next(p *peer, want transcript.Event, deadline time.Time) (signaling, *frame, error) {
+	for {
+		s, f, err := p.message(deadline)
+		if err != nil || !y.passes(p.name, want, s) {
+			return s, f, err
+		}
+		if y.asked.mentions(want) { // it will not come
+			return s, f, errVoid
+		}
+	}
+}
+
+// errVoid says that what is waited for goes another way.
+var errVoid = errors.New("the binding has ended")
 
 // input does what an input says and returns how long its outputs may take beyond
 // the usual.
@@ -79,6 +132,7 @@ func (y *replay) input(in transcript.Event, p *peer) (wait time.Duration) {
 			key += "?favored"
 		}
 		y.peers[in.Peer] = y.run.open(in.Peer, key)
+		y.asked.member[in.Peer], y.asked.put[in.Peer] = false, false
 	case p == nil:
 		y.must(fmt.Errorf("%s is not open", in.Peer))
 	case in.Verb == "leave":
@@ -161,6 +215,9 @@ func (y *replay) output(out transcript.Event, wait time.Duration) {
 	if p == nil {
 		y.must(fmt.Errorf("%s is not open", out.Peer))
 	}
+	if y.asked.mentions(out) {
+		return
+	}
 	deadline := time.Now().Add(wait + timeout)
 	switch out.Verb {
 	case "close":
@@ -171,12 +228,18 @@ func (y *replay) output(out transcript.Event, wait time.Duration) {
 	case "heartbeat":
 		p.expectHeartbeat(deadline)
 	default:
-		s, f, err := p.message(deadline)
+		s, f, err := y.next(p, out, deadline)
+		if err == errVoid {
+			return
+		}
 		got := describe(f, err)
 		if s.content != nil || s.connected != nil {
 			got = y.text(out, s)
 		}
 		y.run.expect(got == out.String(), y.step, out.String(), got)
+		if s.connected != nil {
+			y.asked.told(out.Peer, *s.connected)
+		}
 	}
 }
 

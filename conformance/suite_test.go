@@ -51,7 +51,7 @@ func TestMain(m *testing.M) {
 }
 
 func runSuite(m *testing.M) int {
-	setDefault("test.parallel", "24")
+	setDefault("test.parallel", "32")
 	var only []string
 	for name, test := range foreign {
 		if flag.Lookup(name).Value.String() != "" {

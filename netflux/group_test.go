@@ -51,8 +51,13 @@ type peer struct {
 }
 
 func newPeer(t testing.TB, cfg netflux.Config) *peer {
-	p := &peer{t: t, changed: make(chan struct{})}
 	cfg.Loopback = true
+	return newPeerAt(t, cfg)
+}
+
+// newPeerAt is newPeer in whatever network cfg says.
+func newPeerAt(t testing.TB, cfg netflux.Config) *peer {
+	p := &peer{t: t, changed: make(chan struct{})}
 	cfg.OnEvent = p.note
 	p.Group = netflux.New(cfg)
 	t.Cleanup(func() {

@@ -26,7 +26,9 @@ type stage struct {
 	peer   func(cfg netflux.Config) *peer
 	here   map[string]*peer
 	sends  sync.WaitGroup
+	net    *virtualNet // of the data channels; nil: channels are cut at their ends
 
+	virtual                 bool   // time is: how late messages come, and how soon all agree, is judged
 	stopServer, startServer func() // nil: it stays
 }
 
@@ -96,8 +98,8 @@ func (s *stage) until(limit time.Duration, what string, ok func() bool) {
 // run runs the scenario, and judges it.
 func (s *stage) run() {
 	s.t.Helper()
-	if len(s.sc.Original) > 0 || s.sc.Window > 0 {
-		s.t.Fatal("this scenario is for the simulator alone")
+	if len(s.sc.Original) > 0 || s.sc.Window > 0 || slices.ContainsFunc(s.sc.Events, func(e scenario.Event) bool { return e.Do == scenario.Freeze }) {
+		s.t.Fatal("this scenario is for the simulator alone: a group cannot be frozen, nor be an original, nor have a window of its own")
 	}
 	s.ledger, s.here = scenario.NewLedger(), make(map[string]*peer)
 	for _, name := range s.sc.Members {
@@ -141,7 +143,10 @@ func (s *stage) run() {
 		}
 	}
 	report, problems := s.ledger.Judge(s.sc.Parted())
-	s.t.Log(report)
+	s.t.Logf("\n%v", report)
+	if s.virtual {
+		problems = append(problems, s.sc.Exceeded(report)...)
+	}
 	for _, problem := range problems {
 		s.t.Error(problem)
 	}
@@ -166,16 +171,27 @@ func (s *stage) do(e scenario.Event) {
 	case scenario.Break:
 		fine(a.Drop(b.ID()))
 	case scenario.Blackhole:
+		if s.net != nil {
+			s.net.blackhole(a, b)
+			break
+		}
 		fine(a.Blackhole(b.ID()))
 		fine(b.Blackhole(a.ID()))
 	case scenario.Cut:
-		fine(a.Block(b.ID()))
-		fine(b.Block(a.ID()))
+		fine(s.cut(a, b))
+	case scenario.Split:
+		for i, part := range e.Parts {
+			for _, p := range part {
+				for _, q := range slices.Concat(e.Parts[:i]...) {
+					fine(s.cut(s.here[p], s.here[q]))
+				}
+			}
+		}
 	case scenario.Heal:
 		for _, p := range s.here {
 			for _, q := range s.here {
 				if p != q && (e.A == "" || p == a && q == b || p == b && q == a) {
-					p.Unblock(q.ID())
+					s.heal(p, q)
 				}
 			}
 		}
@@ -198,12 +214,34 @@ func (s *stage) do(e scenario.Event) {
 	}
 }
 
+// cut has there be no channel between two members.
+func (s *stage) cut(a, b *peer) error {
+	if s.net != nil {
+		s.net.cut(a, b, true)
+		return nil
+	}
+	if err := a.Block(b.ID()); err != nil {
+		return err
+	}
+	return b.Block(a.ID())
+}
+
+// heal takes a cut back, in one direction.
+func (s *stage) heal(a, b *peer) {
+	if s.net != nil {
+		s.net.cut(a, b, false)
+		return
+	}
+	a.Unblock(b.ID())
+}
+
 // TestScenariosInMemory runs some of the scenarios in testdata in virtual time, over a network in memory.
 func TestScenariosInMemory(t *testing.T) {
-	for _, name := range []string{"broken-channel", "silent-channel", "silent-relay", "flapping", "cut-pair", "signaling-outage", "join-and-leave"} {
+	for _, name := range []string{"broken-channel", "silent-channel", "silent-relay", "flapping", "cut-pair", "signaling-outage",
+		"join-and-leave", "short-split", "split"} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
-				s := &stage{t: t, sc: readScenario(t, name), key: "key", peer: w.peer, stopServer: w.stopServer, startServer: w.startServer}
+				s := &stage{t: t, sc: readScenario(t, name), key: "key", virtual: true, peer: w.peer, stopServer: w.stopServer, startServer: w.startServer}
 				s.run()
 			})
 		})

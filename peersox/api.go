@@ -19,6 +19,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/meshpair/meshpair/internal/pairing"
+	"github.com/meshpair/meshpair/internal/seldom"
 )
 
 const (
@@ -30,11 +31,14 @@ const (
 )
 
 // An api is the REST part.
-type api struct{ cfg *ServerConfig }
+type api struct {
+	cfg              *ServerConfig
+	slowed, failures seldom.Log
+}
 
 // newAPI returns the REST part with its middleware around it.
 func newAPI(cfg *ServerConfig) http.Handler {
-	a := &api{cfg}
+	a := &api{cfg: cfg}
 	mux := http.NewServeMux()
 	for path, h := range map[string]http.HandlerFunc{ // PSX-3
 		"GET /api/config":            a.config,
@@ -180,7 +184,9 @@ func (a *api) guess(w http.ResponseWriter, r *http.Request, code string) (hash s
 
 // slowDown refuses an attempt (PSX-40, PSX-41, PSX-44).
 func (a *api) slowDown(w http.ResponseWriter, addr, what string, wait time.Duration) {
-	a.cfg.Logger.Warn(what, "address", addr, "wait", wait)
+	if n, due := a.slowed.Due(); due {
+		a.cfg.Logger.Warn(what, "address", addr, "wait", wait, "refusals", n)
+	}
 	seconds := (wait + time.Second - 1) / time.Second
 	w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
 	w.Header().Set("Access-Control-Expose-Headers", "Retry-After")
@@ -213,7 +219,9 @@ func (a *api) pairingValidate(w http.ResponseWriter, r *http.Request) {
 // unavailable answers when the store fails (PSX-9).
 func (a *api) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() == nil {
-		a.cfg.Logger.Error("store", "path", r.URL.Path, "error", err)
+		if n, due := a.failures.Due(); due {
+			a.cfg.Logger.Error("store", "path", r.URL.Path, "error", err, "failures", n)
+		}
 	}
 	http.Error(w, "try again later", http.StatusServiceUnavailable)
 }

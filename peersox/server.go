@@ -71,8 +71,8 @@ type ServerConfig struct {
 	// every 20 s (PSX-34). 0 means the defaults.
 	RegisterTimeout, WriteTimeout, IdleTimeout time.Duration
 
-	// Logger gets what an operator may want to know: at level Debug each client, at level Warn addresses that guess.
-	// nil means slog.Default().
+	// Logger gets what an operator may want to know: at level Debug each client, at level Warn addresses that guess,
+	// one line in 10 s at most. nil means slog.Default().
 	Logger *slog.Logger
 }
 

@@ -213,6 +213,7 @@ func TestSlowReader(t *testing.T) {
 			t.Errorf("%d bytes were taken of a sender whose peer reads nothing", last)
 		}
 		for n := 0; n*size < total; n++ {
+			b.SetReadDeadline(time.Now().Add(patience)) // for each: all together may take longer
 			_, data, err := b.Read()
 			if err != nil || len(data) != size || data[0] != byte(n) {
 				t.Fatalf("message %d: %d bytes, %v", n, len(data), err)

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/seldom"
 	"github.com/meshpair/meshpair/internal/wire"
 )
 
@@ -67,7 +68,7 @@ func TestRefusalsAreLoggedSparingly(t *testing.T) {
 		for range 100 {
 			s.refused("192.0.2.7:1", "a reason")
 		}
-		time.Sleep(refusalInterval)
+		time.Sleep(seldom.Interval)
 		s.refused("192.0.2.7:1", "a reason")
 		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 		if len(lines) != 2 || !strings.HasSuffix(lines[0], "refusals=1") || !strings.HasSuffix(lines[1], "refusals=100") {

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/seldom"
 	"github.com/meshpair/meshpair/internal/signaling"
 	"github.com/meshpair/meshpair/internal/ws"
 )
@@ -33,8 +34,7 @@ type Server struct {
 	https   map[*http.Server]struct{} // those of Serve, to be shut down
 	down    bool
 
-	refusals int       // for a limit, since they were logged last
-	logged   time.Time // when that was
+	refusals seldom.Log // for a limit
 }
 
 // New returns a server with the limits of cfg.
@@ -104,21 +104,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return s.ws.Shutdown(ctx)
 }
 
-// refusalInterval is the least time between two lines in the log about refusals:
-// a stranger must not be able to fill a disk.
-const refusalInterval = 10 * time.Second
-
-// refused logs that a peer is refused for a limit.
+// refused logs that a peer is refused for a limit, now and then.
 func (s *Server) refused(remote, reason string) {
-	s.mu.Lock()
-	s.refusals++
-	n, now := s.refusals, time.Now()
-	quiet := now.Sub(s.logged) < refusalInterval
-	if !quiet {
-		s.refusals, s.logged = 0, now
-	}
-	s.mu.Unlock()
-	if !quiet {
+	if n, due := s.refusals.Due(); due {
 		s.cfg.Logger.Warn("peer refused", "remote", remote, "reason", reason, "refusals", n)
 	}
 }

@@ -49,6 +49,9 @@ var mutants = []mutant{
 	{"EXT-9 probes are not answered", "delivery.go", "\t\t\tc.sign(on, m, true) // EXT-9", "\t\t\t// EXT-9"},
 	{"EXT-10 a broken channel is a leave", "fullmesh.go", "c.strand(m, err)\n\t\treturn", "c.forget(m, err)\n\t\treturn"},
 	{"EXT-10 no bye", "delivery.go", "\t\tm.bye = true\n", ""},
+	{"EXT-10 a guess is kept", "delivery.go", "m.adjacent = append(m.adjacent[1:], m.adjacent[0])", "m.adjacent = append(m.adjacent[:0:0], m.adjacent...)"},
+	{"EXT-10 a guess is told to nobody", "delivery.go", "\tc.shout(m)\n\tif c.notice", "\tif c.notice"},
+	{"MSH-20 who is gone is kept", "fullmesh.go", "\tc.order = remove(c.order, m)\n", "\tif err == ErrUnreachable {\n\t\tc.order = remove(c.order, m)\n\t}\n"},
 	{"MSG-14 delivery after a leave", "fullmesh.go", "delete(c.members, m.id)\n", ""},
 	{"MSG-6 the last comes first", "send.go", "m.queue = append(m.queue, item{msg: s.msg})", "m.queue = append(m.queue[:m.at:m.at], append([]item{{msg: s.msg}}, m.queue[m.at:]...)...)"},
 	{"MSH-19 nothing is forwarded", "channel.go", "\t\tc.forward(ch, &m)\n", ""},
@@ -98,7 +101,7 @@ func (m mutant) source(t *testing.T) []byte {
 	return []byte(strings.Replace(string(b), m.old, m.new, 1))
 }
 
-var caughtBy = regexp.MustCompile(`(?m)^ *[a-z_]+\.go:\d+: seed (\d+)$`)
+var caughtBy = regexp.MustCompile(`(?m)^ *(?:[a-z_]+\.go:\d+|panic): seed (\d+)(?:$|: no end after)`)
 
 // test builds this package's tests with the edit and runs them.
 func (m mutant) test(t *testing.T, path string) {
@@ -123,7 +126,7 @@ func (m mutant) test(t *testing.T, path string) {
 	defer os.Remove(path + ".test")
 	// A mutant may eat all memory there is: it gets 4 GB of addresses.
 	cmd := exec.CommandContext(ctx, "sh", "-c", `ulimit -v 4000000 && exec "$0" "$@"`, path+".test", "-test.run", "^TestScenarios$", "-test.v")
-	cmd.Env = append(os.Environ(), "SCENARIO=", "SCENARIOS=1000", "SCENARIO_SHRINK=0")
+	cmd.Env = append(os.Environ(), "SCENARIO=", "SCENARIOS=1000", "SCENARIO_SHRINK=0", "SCENARIO_LIMIT=20s")
 	begin := time.Now()
 	out, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || ctx.Err() != nil {

@@ -41,7 +41,8 @@ type sim struct {
 // A node is a core and its links.
 type node struct {
 	frozen bool
-	missed []Input // while it was
+	missed []func() // while it was
+	thawAt time.Duration
 
 	sim   *sim
 	name  string
@@ -77,6 +78,9 @@ type simLink struct {
 	label  string
 	hole   bool // what is sent vanishes
 }
+
+// maxFlush is how many messages a node may send on a link at one time. What it may have on its way is bounded (EXT-7).
+const maxFlush = 100_000
 
 // maxSteps is how many events a simulation may take.
 const maxSteps = 50_000_000
@@ -175,18 +179,32 @@ func (n *node) step(in Input) {
 	case n.dead:
 		return
 	case n.frozen:
-		n.missed = append(n.missed, in)
+		n.missed = append(n.missed, func() { n.step(in) })
 		return
 	}
 	n.do(n.core.Step(n.sim.now, in))
+}
+
+// freeze stops a node for a while.
+func (n *node) freeze(d time.Duration) {
+	s := n.sim
+	n.frozen, n.thawAt = true, max(n.thawAt, s.now+d)
+	s.at(d, func() {
+		if n.frozen && s.now >= n.thawAt {
+			if s.ledger != nil {
+				s.ledger.Thawed(n.core.ID(), s.now)
+			}
+			n.thaw()
+		}
+	})
 }
 
 // thaw lets a node go on that was frozen, as a process that was stopped: it finds all that came meanwhile.
 func (n *node) thaw() {
 	missed := n.missed
 	n.frozen, n.missed = false, nil
-	for _, in := range missed {
-		n.step(in)
+	for _, do := range missed {
+		do()
 	}
 	n.step(Tick{})
 }
@@ -322,7 +340,10 @@ func (s *sim) open(l *simLink) {
 
 // flush sends all that waits on a link.
 func (n *node) flush(l *simLink) {
-	for l != nil && !l.closed && !n.dead {
+	for count := 0; l != nil && !l.closed && !n.dead; count++ {
+		if count > maxFlush {
+			n.sim.t.Fatalf("%s sends more than %d messages at one time: it does not end", n.name, maxFlush)
+		}
 		b, outs := n.core.Pull(n.sim.now, l.id)
 		outs = slices.Clone(outs)
 		if b != nil {
@@ -448,9 +469,17 @@ func (n *node) kill(silent bool) {
 
 // connectMember opens a WebSocket to a node that listens.
 func (s *sim) connectMember(l *simLink, to string) {
+	if l.closed {
+		return
+	}
 	base, query, _ := strings.Cut(to, "/?")
 	var call Call
 	i := slices.IndexFunc(s.nodes, func(n *node) bool { return n.url == base && !n.dead })
+	if i >= 0 && s.nodes[i].frozen { // the kernel takes the connection, and nobody answers
+		n := s.nodes[i]
+		n.missed = append(n.missed, func() { s.connectMember(l, to) })
+		return
+	}
 	err := errors.New("nobody listens")
 	if i >= 0 && !s.cut(l.node, s.nodes[i]) {
 		call, err = ParseCall(query)

@@ -160,7 +160,7 @@ func parseSize(s string) (int, error) {
 // usage is what follows each verb.
 var usage = map[Verb]string{
 	Join: "A", Leave: "A", Die: "A [silently]", Break: "A B", Blackhole: "A B", Cut: "A B", Split: "A,B,… | C,D,… [| …]",
-	Heal: "[A B]", Flap: "A B every TIME for TIME", Signaling: "up|down", Say: "A [to B] [N/s for TIME | every TIME for TIME] [of BYTES]",
+	Heal: "[A B]", Freeze: "A for TIME", Flap: "A B every TIME for TIME", Signaling: "up|down", Say: "A [to B] [N/s for TIME | every TIME for TIME] [of BYTES]",
 }
 
 // parseEvent reads what follows "at".
@@ -197,7 +197,7 @@ func parseEvent(words []string) (e Event, err error) {
 	if err = e.parseArgs(args); err != nil {
 		return e, err
 	}
-	names := map[Verb]int{Join: 1, Leave: 1, Die: 1, Break: 2, Blackhole: 2, Cut: 2, Flap: 2}[e.Do]
+	names := map[Verb]int{Join: 1, Leave: 1, Die: 1, Break: 2, Blackhole: 2, Cut: 2, Flap: 2, Freeze: 1}[e.Do]
 	has := 0
 	for _, name := range []string{e.A, e.B} {
 		if name == "" {
@@ -208,14 +208,18 @@ func parseEvent(words []string) (e Event, err error) {
 		}
 		has++
 	}
-	bad := has != names
+	bad := has != names || (e.Every > 0) != (e.For > 0)
 	switch e.Do {
 	case Say:
-		bad = e.A == ""
+		bad = e.A == "" || (e.Every > 0) != (e.For > 0)
 	case Heal:
 		bad = has == 1
+	case Flap:
+		bad = bad || e.Every == 0
+	case Freeze:
+		bad = has != names || e.For == 0
 	}
-	if bad || (e.Every > 0) != (e.For > 0) || e.Do == Flap && e.Every == 0 {
+	if bad {
 		return e, fmt.Errorf("want %s %s", e.Do, want)
 	}
 	return e, nil
@@ -251,7 +255,7 @@ func (e *Event) parseArgs(args []string) (err error) {
 			if e.Every, err = parseDuration(next); err == nil && e.Every < time.Millisecond {
 				err = fmt.Errorf("%q: want 1ms at least", next)
 			}
-		case (e.Do == Say || e.Do == Flap) && w == "for":
+		case (e.Do == Say || e.Do == Flap || e.Do == Freeze) && w == "for":
 			e.For, err = parseDuration(next)
 		case e.A == "":
 			e.A = w

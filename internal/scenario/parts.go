@@ -11,7 +11,8 @@ import (
 const (
 	brokenFor  = 25 * time.Second
 	silentFor  = 35 * time.Second
-	joiningFor = 3 * time.Second // a joiner counts as none that leads to others, in a group that is sound
+	frozenFor  = 4500 * time.Millisecond // the longest that a member may stop for and keep its channels: they end 6 s after the last sign of life at the earliest (CHN-19), and that may be 1.5 s old
+	joiningFor = 3 * time.Second         // a joiner counts as none that leads to others, in a group that is sound
 )
 
 type pair [2]string
@@ -30,6 +31,8 @@ type links struct {
 	cut      map[pair]bool
 	down     map[pair]time.Duration   // until when
 	new      map[string]time.Duration // until when it counts as joining
+	froze    map[string]time.Duration // since when
+	frozen   map[string]time.Duration // until when
 	dark     bool                     // there is no signaling
 	lost     bool                     // somebody left through whom another one may have been joining
 }
@@ -37,7 +40,7 @@ type links struct {
 const forever = time.Duration(math.MaxInt64)
 
 func newLinks(s *Scenario) *links {
-	return &links{slices.Clone(s.Members), s.Original, make(map[pair]bool), make(map[pair]time.Duration), make(map[string]time.Duration), false, false}
+	return &links{slices.Clone(s.Members), s.Original, make(map[pair]bool), make(map[pair]time.Duration), make(map[string]time.Duration), make(map[string]time.Duration), make(map[string]time.Duration), false, false}
 }
 
 // apply has one step happen, and reports whether channels may be missing that were there.
@@ -48,6 +51,11 @@ func (l *links) apply(e Event) bool {
 		for _, d := range l.down {
 			if d > e.At {
 				until = e.At + brokenFor
+			}
+		}
+		for _, d := range l.frozen {
+			if d > e.At { // it may be the one through whom the joiner comes in
+				until = max(until, d+brokenFor)
 			}
 		}
 		if len(l.cut) > 0 {
@@ -64,11 +72,26 @@ func (l *links) apply(e Event) bool {
 		l.lost = slices.ContainsFunc(l.here, func(n string) bool { return l.new[n] > e.At })
 	case Break:
 		p := pairOf(e.A, e.B)
-		l.down[p] = max(l.down[p], e.At+brokenFor)
+		l.down[p] = max(l.down[p], l.awake(e)+brokenFor)
 	case Blackhole:
-		l.down[pairOf(e.A, e.B)] = e.At + silentFor
+		l.down[pairOf(e.A, e.B)] = l.awake(e) + silentFor
 		if slices.Contains(l.original, e.A) || slices.Contains(l.original, e.B) {
 			l.lost = true // an original is taken for one that leads to the other as long as it does not notice
+		}
+	case Freeze:
+		since := e.At
+		if until, ok := l.frozen[e.A]; ok && until >= e.At-time.Second { // one goes on in the other
+			since = l.froze[e.A]
+		}
+		l.froze[e.A] = since
+		l.frozen[e.A] = max(l.frozen[e.A], e.At+e.For)
+		for p, d := range l.down {
+			if d > e.At && (p[0] == e.A || p[1] == e.A) {
+				l.down[p] = d + e.For
+			}
+		}
+		if l.frozen[e.A]-since > frozenFor || slices.ContainsFunc(l.here, func(n string) bool { return l.new[n] > e.At }) {
+			l.lost = true
 		}
 	case Cut:
 		l.cut[pairOf(e.A, e.B)] = true
@@ -107,6 +130,9 @@ func (l *links) apply(e Event) bool {
 	return true
 }
 
+// awake returns when none of the members of an event is frozen any more.
+func (l *links) awake(e Event) time.Duration { return max(e.At, l.frozen[e.A], l.frozen[e.B]) }
+
 func (l *links) up(a, b string, at time.Duration) bool {
 	p := pairOf(a, b)
 	return !l.cut[p] && l.down[p] <= at
@@ -114,7 +140,7 @@ func (l *links) up(a, b string, at time.Duration) bool {
 
 // whole reports whether each member can reach each other one for certain, over at most so many others. One that is joining
 // leads to nobody, and has all its channels, as no group is sound without. Originals lead to nobody for certain: they
-// do not notice that a channel is silent.
+// do not notice that a channel is silent. Nor do those that are frozen.
 func (l *links) whole(at time.Duration, over int) bool {
 	if l.lost {
 		return false
@@ -140,7 +166,7 @@ func (l *links) whole(at time.Duration, over int) bool {
 			}
 			var next []string
 			for _, a := range edge {
-				if a != from && slices.Contains(l.original, a) {
+				if a != from && (slices.Contains(l.original, a) || l.frozen[a] > at) {
 					continue
 				}
 				for _, b := range sound {

@@ -85,7 +85,7 @@ func (m *maker) expect() {
 			silent++
 		case Break:
 			broken++
-		case Cut, Flap, Die, Join, Leave:
+		case Cut, Flap, Freeze, Die, Join, Leave:
 			more++
 		}
 	}
@@ -118,7 +118,7 @@ func (m *maker) add(e Event) {
 	e.At = m.now
 	next := *m.links
 	next.here = slices.Clone(m.links.here)
-	next.cut, next.down, next.new = maps.Clone(m.links.cut), maps.Clone(m.links.down), maps.Clone(m.links.new)
+	next.cut, next.down, next.new, next.frozen = maps.Clone(m.links.cut), maps.Clone(m.links.down), maps.Clone(m.links.new), maps.Clone(m.links.frozen)
 	one := *m.Scenario
 	one.Events = []Event{e}
 	for _, step := range one.Steps() {
@@ -158,8 +158,10 @@ func (m *maker) event(mishaps bool) {
 		m.say()
 	case p < 80:
 		m.add(Event{Do: Break, A: a, B: b})
-	case p < 83:
+	case p < 82:
 		m.add(Event{Do: Blackhole, A: a, B: b})
+	case p < 84:
+		m.add(Event{Do: Freeze, A: a, For: time.Duration(100+m.rand.IntN(5900)) * time.Millisecond})
 	case p < 86:
 		m.add(Event{Do: Cut, A: a, B: b})
 	case p < 87:

@@ -47,6 +47,7 @@ const (
 	Cut       Verb = "cut"       // like break, and there can be no channel between A and B until they are healed
 	Split     Verb = "split"     // cuts every two members of different Parts
 	Heal      Verb = "heal"      // takes back the cut between A and B, or all cuts if A is ""
+	Freeze    Verb = "freeze"    // A stops for a while, as a stopped process does, and then finds all that came
 	Flap      Verb = "flap"      // breaks the channel between A and B again and again
 	Signaling Verb = "signaling" // the signaling server goes down or, Up, comes back without what it knew
 	Say       Verb = "say"       // A sends a message to B, or to all if B is ""
@@ -100,8 +101,11 @@ func (e Event) String() string {
 				b.WriteString(" " + name)
 			}
 		}
-		if e.Do == Flap {
+		switch e.Do {
+		case Flap:
 			fmt.Fprintf(&b, " every %v for %v", e.Every, e.For)
+		case Freeze:
+			fmt.Fprintf(&b, " for %v", e.For)
 		}
 		if e.Silently {
 			b.WriteString(" silently")

@@ -87,6 +87,7 @@ at 2s heal a m1
 at 2s split a,b | c, m1,m2 | m3 m4,m5
 at 3s heal
 at 3s flap a b every 100ms for 1s
+at 3s freeze a for 2s
 at 3s signaling down
 at 4s signaling up
 at 5s leave m5
@@ -147,6 +148,9 @@ func TestParseErrors(t *testing.T) {
 		"members a b\nat 1s say a every 1us for 1s": "want 1ms at least",
 		"members a b\nat 1s say a 1000/s for 1h":    "more than 1000000 steps",
 		"members a b\nat 1s heal a":                 "want heal [A B]",
+		"members a b\nat 1s freeze a":               "want freeze A for TIME",
+		"members a b\nat 1s freeze a b for 1s":      "want freeze A for TIME",
+		"members a b\nat 1s break a b for 1s":       "what is \"for\"?",
 	} {
 		if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v; want %q", text, err, want)
@@ -168,6 +172,13 @@ func TestParted(t *testing.T) {
 		"members a b c\noriginal c\nat 1s cut a b":                                                                true,
 		"members a b c\nat 1s join d\nat 2s break a d":                                                            true,
 		"members a b c\nat 1s join d\nat 9s break a d":                                                            false,
+		"members a b c d\nat 1s freeze a for 4500ms":                                                              false,
+		"members a b c d\nat 1s freeze a for 7s":                                                                  true,
+		"members a b c d\nat 1s freeze a for 3s\nat 3s freeze a for 3s":                                           true,
+		"members a b c\nat 1s freeze c for 2s\nat 2s break a b":                                                   true,
+		"members a b c\nat 1s freeze c for 2s\nat 4s break a b":                                                   false,
+		"members a b c\nat 1s break a b\nat 2s freeze c for 2s":                                                   true,
+		"members a b c\nat 1s join d\nat 2s freeze a for 2s":                                                      true,
 		"members a b c\nat 1s join d\nat 2s leave a":                                                              true,
 		"members a b c d e f\nat 1s split a | c,d,e,f\nat 1s split b | d,e,f\nat 1s split c | e,f\nat 1s cut d f": false,
 	} {
