@@ -117,6 +117,7 @@ func TestChatSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	ada := start(t, "chat", "-key", "k", "-signaling", url, "-loopback", "-secret-file", file)
+	ada.expect("through " + url + ", sealed")
 	a := ada.joined()
 	ben := start(t, "chat", "-key", "k", "-signaling", url, "-loopback", "-secret-file", "-")
 	ben.say(secret, "Hello")
