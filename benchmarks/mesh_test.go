@@ -33,7 +33,7 @@ func newDuo(kind string, socket bool) (*duo, error) {
 	d := &duo{came: make(chan int, 1)}
 	switch {
 	case kind == ours:
-		return d, d.ours(socket)
+		return d, d.ours(socket, "")
 	case socket:
 		return d, d.bareSocket()
 	default:
@@ -106,7 +106,7 @@ func (d *duo) bare() error {
 	return nil
 }
 
-func (d *duo) ours(socket bool) error {
+func (d *duo) ours(socket bool, secret netflux.Secret) error {
 	m, err := newMesh()
 	if err != nil {
 		return err
@@ -114,12 +114,23 @@ func (d *duo) ours(socket bool) error {
 	if socket {
 		m.listen = "127.0.0.1:0"
 	}
+	if err := d.meet(m, secret); err != nil {
+		m.close()
+		return err
+	}
+	return nil
+}
+
+// meet has the two join.
+func (d *duo) meet(m *mesh, secret netflux.Secret) error {
+	m.secret = secret
 	ctx := context.Background()
 	x := m.group(func(e netflux.Event) {
 		if e, ok := e.(netflux.Message); ok {
 			d.came <- len(e.Data)
 		}
 	})
+	m.listen = "" // the first alone
 	var y *netflux.Group
 	y = m.group(func(e netflux.Event) {
 		if e, ok := e.(netflux.Message); ok {
@@ -132,7 +143,6 @@ func (d *duo) ours(socket bool) error {
 	d.close = m.close
 	for _, g := range []*netflux.Group{x, y} {
 		if err := m.join(g); err != nil {
-			m.close()
 			return err
 		}
 	}
@@ -355,7 +365,9 @@ func formBare(n int) (sample, error) {
 
 // A mesh is a signaling server and groups that use it.
 type mesh struct {
-	listen string // see netflux.Config
+	listen, listenURL string // see netflux.Config
+	secret            netflux.Secret
+
 	server *sigver.Server
 	served chan error
 	url    string
@@ -377,7 +389,7 @@ func newMesh() (*mesh, error) {
 }
 
 func (m *mesh) group(onEvent func(netflux.Event)) *netflux.Group {
-	g := netflux.New(netflux.Config{SignalingURL: m.url, Loopback: true, Listen: m.listen, OnEvent: onEvent})
+	g := netflux.New(netflux.Config{SignalingURL: m.url, Loopback: true, Listen: m.listen, ListenURL: m.listenURL, Secret: m.secret, OnEvent: onEvent})
 	m.groups = append(m.groups, g)
 	return g
 }
@@ -390,7 +402,7 @@ func (m *mesh) join(g *netflux.Group) error {
 
 // third lets a member join and returns what makes it leave.
 func (m *mesh) third() (func(), error) {
-	g := netflux.New(netflux.Config{SignalingURL: m.url, Loopback: true})
+	g := netflux.New(netflux.Config{SignalingURL: m.url, Loopback: true, Secret: m.secret})
 	if err := m.join(g); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/attacks"
 	"github.com/meshpair/meshpair/internal/sealed"
 	"github.com/meshpair/meshpair/internal/ws"
 	"github.com/meshpair/meshpair/netflux"
@@ -257,11 +258,13 @@ func TestSealedDoor(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	joined := make(chan error, 1)
 	go func() { joined <- x.Join(ctx, room) }()
+	var refusal error
 	x.wait("two members that do not answer", func(e []netflux.Event) bool {
 		n := 0
 		for _, e := range e {
 			if f, ok := e.(netflux.ConnectFailed); ok && f.ID == 0 && errors.Is(f.Err, netflux.ErrNoResponse) {
 				n++
+				refusal = f.Err
 			}
 		}
 		return n == 2
@@ -270,7 +273,10 @@ func TestSealedDoor(t *testing.T) {
 	if err := <-joined; err == nil || told(x.wait("events", func([]netflux.Event) bool { return true }), netflux.MemberJoined{ID: a.ID()}) {
 		t.Errorf("joined: %v", err)
 	}
+	outcome := attacks.Refused
 	if len(a.Members()) != 2 {
 		t.Errorf("members %v", a.Members())
+		outcome = attacks.Succeeds
 	}
+	attacks.Check(t, "server: a stranger to a sealed group", true, outcome, refusal)
 }

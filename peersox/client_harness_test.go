@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/attacks"
 	"github.com/meshpair/meshpair/internal/ws"
 )
 
@@ -23,7 +24,12 @@ const timeout = 20 * time.Second
 
 func TestMain(m *testing.M) {
 	before := runtime.NumGoroutine()
-	status := m.Run()
+	status := attacks.Main(m, map[string]error{
+		"peersox.ErrCutShort": ErrCutShort,
+		"peersox.ErrForged":   ErrForged,
+		"peersox.ErrSecret":   ErrSecret,
+		"peersox.ErrUnsealed": ErrUnsealed,
+	})
 	for end := time.Now().Add(timeout); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			fmt.Printf("FAIL: %d goroutines are left\n", runtime.NumGoroutine()-before)

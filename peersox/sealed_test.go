@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/meshpair/meshpair/internal/attacks"
 	"github.com/meshpair/meshpair/internal/rtc"
 	"github.com/meshpair/meshpair/internal/sealed"
 	"github.com/meshpair/meshpair/internal/vectors"
@@ -98,30 +99,29 @@ func TestSealedMeddled(t *testing.T) {
 		name   string
 		second func(m *middle, p, held packet) []packet // what becomes of the second of three messages
 		third  func(p, held packet) []packet            // and of the third
-		want   error                                    // in a sealed pairing
 		got    []string                                 // in another one
 		closed bool                                     // it is closed, too
 	}{
-		{name: "changed", want: ErrForged, got: []string{long(1), long(2)[:1999] + "\x33", long(3)},
+		{name: "changed", got: []string{long(1), long(2)[:1999] + "\x33", long(3)},
 			second: func(_ *middle, p, _ packet) []packet { p.data[len(p.data)-1] ^= 1; return []packet{p} }},
-		{name: "dropped", want: ErrForged, got: []string{long(1)},
+		{name: "dropped", got: []string{long(1)},
 			second: func(*middle, packet, packet) []packet { return nil }},
-		{name: "repeated", want: ErrForged, got: []string{long(1), long(2), long(3)},
+		{name: "repeated", got: []string{long(1), long(2), long(3)},
 			second: func(_ *middle, p, _ packet) []packet { return []packet{p, p} }},
-		{name: "reordered", want: ErrForged, got: []string{long(1), long(2), long(3)},
+		{name: "reordered", got: []string{long(1), long(2), long(3)},
 			second: func(*middle, packet, packet) []packet { return nil },
 			third:  func(p, held packet) []packet { return []packet{p, held} }},
-		{name: "invented", want: ErrForged, got: []string{long(1), "invented"},
+		{name: "invented", got: []string{long(1), "invented"},
 			second: func(_ *middle, p, _ packet) []packet { return []packet{{ws.Binary, []byte("\x01\x02invented"), false}} },
 			third:  func(packet, packet) []packet { return nil }},
-		{name: "cut short", want: ErrCutShort, got: []string{long(1)}, closed: true,
+		{name: "cut short", got: []string{long(1)}, closed: true,
 			second: func(m *middle, _, _ packet) []packet { m.cut(); return nil },
 			third:  func(packet, packet) []packet { return nil }},
-		{name: "an offer", want: ErrUnsealed, got: []string{long(1), long(2), long(3)},
+		{name: "an offer", got: []string{long(1), long(2), long(3)},
 			second: func(_ *middle, p, _ packet) []packet {
 				return []packet{{ws.Text, []byte(`§{"name":"peer.signal","data":{"type":"offer","sdp":"v=0"}}`), false}, p}
 			}},
-		{name: "a goodbye", want: ErrUnsealed, got: []string{long(1), long(2), long(3)},
+		{name: "a goodbye", got: []string{long(1), long(2), long(3)},
 			second: func(_ *middle, p, _ packet) []packet {
 				return []packet{{ws.Text, []byte(`§{"name":"meshpair.end","data":{"after":1}}`), false}, p}
 			}},
@@ -153,10 +153,13 @@ func TestSealedMeddled(t *testing.T) {
 				for i := range 2 {
 					a.Send(t.Context(), Text, []byte(long(i+2))) // it may be closed by now
 				}
+				row := "pairing: " + c.name
 				if seal {
-					if e := next[ConnectionClosed](b); !errors.Is(e.Err, c.want) {
-						t.Errorf("closed by %v", e.Err)
+					outcome := attacks.Refused
+					if c.closed {
+						outcome = attacks.Noticed
 					}
+					attacks.Check(t, row, true, outcome, next[ConnectionClosed](b).Err)
 					next[ConnectionClosed](a)
 					if c.name == "repeated" { // its first copy is right
 						b.wantMessage(Text, long(2))
@@ -164,9 +167,14 @@ func TestSealedMeddled(t *testing.T) {
 					untold[Message](b)
 					return
 				}
+				outcome := attacks.Mended
 				for _, text := range c.got[1:] {
 					b.wantMessage(Text, text)
 				}
+				if len(c.got) < 3 || c.got[1] != long(2) || c.got[2] != long(3) {
+					outcome = attacks.Succeeds
+				}
+				attacks.Check(t, row, false, outcome, nil)
 				if c.closed {
 					if e := next[ConnectionClosed](b); e.Err != nil {
 						t.Errorf("noticed: %v", e.Err)
@@ -205,9 +213,7 @@ func TestSealedGoodbye(t *testing.T) {
 	if err := a.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if e := next[ConnectionClosed](b); !errors.Is(e.Err, ErrCutShort) {
-		t.Errorf("%+v", e)
-	}
+	attacks.Check(t, "pairing: swallows the goodbye", true, attacks.Noticed, next[ConnectionClosed](b).Err)
 }
 
 // stepOf returns the handshake message in a packet (SEC-42).
@@ -243,9 +249,7 @@ func TestSealedImpostor(t *testing.T) {
 			return []packet{p}
 		}
 		a, b := m.dial(true, relayOnly, relayOnly)
-		if e := next[ConnectionClosed](a); !errors.Is(e.Err, ErrForged) {
-			t.Error(e.Err)
-		}
+		attacks.Check(t, "pairing: impostor", true, attacks.Refused, next[ConnectionClosed](a).Err)
 		next[ConnectionClosed](b)
 		untold[PeerConnected](a)
 	})
@@ -259,9 +263,7 @@ func TestSealedImpostor(t *testing.T) {
 		}
 		a, b := m.dial(true, relayOnly, relayOnly)
 		for _, u := range []*user{a, b} { // the second says to the first that it has refused
-			if e := next[ConnectionClosed](u); !errors.Is(e.Err, ErrSecret) {
-				t.Error(e.Err)
-			}
+			attacks.Check(t, "pairing: impostor as initiator", true, attacks.Refused, next[ConnectionClosed](u).Err)
 			untold[PeerConnected](u)
 		}
 	})
@@ -274,9 +276,7 @@ func TestSealedImpostor(t *testing.T) {
 			return []packet{p}
 		}
 		a, b := m.dial(true, relayOnly, relayOnly)
-		if e := next[ConnectionClosed](a); !errors.Is(e.Err, ErrUnsealed) {
-			t.Error(e.Err)
-		}
+		attacks.Check(t, "pairing: downgrade", true, attacks.Refused, next[ConnectionClosed](a).Err)
 		next[ConnectionClosed](b)
 		untold[PeerConnected](a)
 	})
@@ -301,6 +301,7 @@ func TestSealedImpostor(t *testing.T) {
 		if got := <-read; !strings.HasSuffix(got, "in confidence") {
 			t.Errorf("%q", got)
 		}
+		attacks.Check(t, "pairing: impostor", false, attacks.Succeeds, nil)
 	})
 }
 
@@ -329,6 +330,7 @@ func (m *middle) registered() (code, hash string) {
 // A server that puts itself between the two ends of the data channel reads what they say there, as it swaps the
 // fingerprints, unless the pairing is sealed: then it has nothing to swap, and what it invents ends the pairing (SEC-46).
 func TestSealedFingerprints(t *testing.T) {
+	const row = "pairing: in the middle of the data channel"
 	attack := func(t *testing.T, m *middle) (conn chan *rtc.Conn) {
 		conn = make(chan *rtc.Conn, 1)
 		var mine *rtc.Conn
@@ -392,6 +394,7 @@ func TestSealedFingerprints(t *testing.T) {
 				t.Fatal(err)
 			}
 			if bytes.HasSuffix(data, []byte("in confidence")) {
+				attacks.Check(t, row, false, attacks.Succeeds, nil)
 				return
 			}
 		}
@@ -404,11 +407,13 @@ func TestSealedFingerprints(t *testing.T) {
 		next[Upgraded](b)
 		a.send(Text, "in confidence")
 		b.wantMessage(Text, "in confidence")
+		outcome := attacks.Mended
 		select {
 		case <-conn:
-			t.Error("it saw an offer")
+			outcome = attacks.Succeeds
 		default:
 		}
+		attacks.Check(t, row, true, outcome, nil)
 	})
 }
 
@@ -435,8 +440,12 @@ func TestSealedRefusals(t *testing.T) {
 				t.Fatal(err)
 			}
 			for u, want := range map[*user]error{a: c.first, b: c.last} {
-				if e := next[ConnectionClosed](u); !errors.Is(e.Err, want) {
+				e := next[ConnectionClosed](u)
+				if !errors.Is(e.Err, want) {
 					t.Errorf("the first: %v; %v, not %v", u == a, e.Err, want)
+				}
+				if c.seal && u == a {
+					attacks.Check(t, "pairing: "+c.name, true, attacks.Refused, e.Err)
 				}
 				if c.seal && u == a || !c.seal && u == b {
 					untold[PeerConnected](u)
@@ -598,6 +607,48 @@ func TestSealedRestore(t *testing.T) {
 	}
 	if got, err := store.Load(); err != nil || got != (Pairing{Code: p.Code, Hash: p.Hash}) {
 		t.Error(got, err)
+	}
+}
+
+// A server that pairs the one who has a code with somebody else has them talk, unless the pairing is sealed: then that one
+// does not have its secret, and the code is in the handshake (SEC-41, SEC-42).
+func TestSwappedCodes(t *testing.T) {
+	const row = "pairing: swapped codes"
+	for _, seal := range []bool{false, true} {
+		m := startMiddle(t)
+		var swap *strings.Replacer
+		m.meddle = func(_ *middle, from int, p packet) []packet {
+			if from == 2 && bytes.Contains(p.data, []byte("client.register")) {
+				p.data = []byte(swap.Replace(string(p.data)))
+			}
+			return []packet{p}
+		}
+		cfg := ClientConfig{URL: m.URL, Seal: seal, NoUpgrade: true}
+		a, x, b := newUser(t, cfg), newUser(t, cfg), newUser(t, cfg)
+		right, err := a.InitPairing(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong, err := x.InitPairing(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		swap = strings.NewReplacer(right.Code, wrong.Code, right.Hash, wrong.Hash)
+		if _, err := b.Pair(t.Context(), right.Text()); err != nil {
+			t.Fatal(err)
+		}
+		if seal {
+			attacks.Check(t, row, true, attacks.Refused, next[ConnectionClosed](b).Err)
+			next[ConnectionClosed](x)
+			untold[PeerConnected](b)
+			untold[PeerConnected](x)
+			continue
+		}
+		next[PeerConnected](b)
+		next[PeerConnected](x)
+		b.send(Text, "for the other one")
+		x.wantMessage(Text, "for the other one")
+		attacks.Check(t, row, false, attacks.Succeeds, nil)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/attacks"
 	"github.com/meshpair/meshpair/internal/sealed"
 	"github.com/meshpair/meshpair/internal/wire"
 )
@@ -177,21 +178,24 @@ func TestFirstContact(t *testing.T) {
 		if a.Identities()[b.ID()] == b.Identities()[b.ID()] || b.Identities()[a.ID()] == a.Identities()[a.ID()] {
 			t.Error("both see the same")
 		}
+		attacks.Check(t, "insider: between two at first contact", true, attacks.Succeeds, nil)
 	})
 	t.Run("it has named them before", func(t *testing.T) {
 		m := newMiddle(t, false, false, false)
 		if meet(m) || m.thirds > 0 || len(m.read) > 0 {
 			t.Errorf("they met; it has read %d messages", len(m.read))
 		}
-		if !has(m.ends[1], ErrIdentity) || len(m.ends[1].disputes) == 0 {
-			t.Errorf("refusals %v, disputes %v", m.ends[1].refusals, m.ends[1].disputes)
+		if len(m.ends[1].disputes) == 0 {
+			t.Error("no dispute")
 		}
+		attacks.Check(t, "insider: between two, named before", true, attacks.Refused, errors.Join(m.ends[1].refusals...))
 	})
 	t.Run("it answers as itself", func(t *testing.T) { // SEC-11
 		m := newMiddle(t, false, false, true)
-		if meet(m) || m.thirds > 0 || !m.begun || !has(m.ends[1], ErrIdentity) {
-			t.Errorf("%d times message 3; refusals %v", m.thirds, m.ends[1].refusals)
+		if meet(m) || m.thirds > 0 || !m.begun {
+			t.Errorf("%d times message 3", m.thirds)
 		}
+		attacks.Check(t, "insider: answers in the place of another member", true, attacks.Refused, errors.Join(m.ends[1].refusals...))
 	})
 	t.Run("lists", func(t *testing.T) {
 		m := newMiddle(t, true, false, false)
@@ -201,6 +205,7 @@ func TestFirstContact(t *testing.T) {
 		if !has(m.ends[0], ErrNotListed) || !has(m.ends[1], ErrNotListed) {
 			t.Errorf("refusals %v, %v", m.ends[0].refusals, m.ends[1].refusals)
 		}
+		attacks.Check(t, "insider: between two that have lists", true, attacks.Refused, errors.Join(m.ends[1].refusals...))
 	})
 	t.Run("lists and lies", func(t *testing.T) {
 		m := newMiddle(t, true, true, false)

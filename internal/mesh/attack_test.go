@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/attacks"
 	"github.com/meshpair/meshpair/internal/sealed"
 	"github.com/meshpair/meshpair/internal/wire"
 )
@@ -62,16 +63,47 @@ func (r *relayed) flip(m *wire.Message) *wire.Message {
 	return m
 }
 
+// truncate takes away the end of what a user says, so that the rest is whole, as far as somebody without keys can do that.
+func (r *relayed) truncate(m *wire.Message) *wire.Message {
+	var u wire.UserMessage
+	var sm wire.Sealed
+	switch {
+	case m.ServiceID == wire.ServiceUserMessage && u.Decode(m.Content) == nil && u.Kind == wire.UserMessageFull && len(u.Full) > 16:
+		u.Full = u.Full[:len(u.Full)/2]
+		u.Length = uint32(len(u.Full))
+		m = copied(m)
+		m.Content = u.Append(nil)
+		r.touched++
+	case m.ServiceID == wire.ServiceSealed && sm.Decode(m.Content) == nil && sm.Kind == wire.SealedPart && len(sm.Part.Data) > 100:
+		sm.Part.Data = sm.Part.Data[:len(sm.Part.Data)/2]
+		m = copied(m)
+		m.Content = sm.Append(nil)
+		r.touched++
+	}
+	return m
+}
+
+// unnumbered takes the number from what a user says, as if it was of an original, which has none; if that is not sealed.
+func unnumbered(m *wire.Message) *wire.Message {
+	m = copied(m)
+	var u wire.UserMessage
+	if m.ServiceID == wire.ServiceUserMessage && u.Decode(m.Content) == nil {
+		u.Number = 0
+		m.Content = u.Append(nil)
+	}
+	return m
+}
+
 func copied(m *wire.Message) *wire.Message {
 	c := *m
 	c.Content = bytes.Clone(m.Content)
 	return &c
 }
 
-// relayAttacks are what a relay can do to what it passes on. Of some nothing need come.
+// relayAttacks are what a relay can do to what it passes on.
 var relayAttacks = []struct {
 	name   string
-	lost   bool
+	lost   bool // nothing need come
 	meddle func(r *relayed, m *wire.Message) []*wire.Message
 }{
 	{"flip one of three", false, func(r *relayed, m *wire.Message) []*wire.Message {
@@ -106,18 +138,24 @@ var relayAttacks = []struct {
 		slices.Reverse(all)
 		return all
 	}},
+	{"truncate one of three", false, func(r *relayed, m *wire.Message) []*wire.Message {
+		if r.s.rand.IntN(3) == 0 {
+			m = r.truncate(m)
+		}
+		return []*wire.Message{m}
+	}},
 	{"redirect and impersonate", false, func(r *relayed, m *wire.Message) []*wire.Message {
 		r.touched++
-		back, mine := *m, *m
+		back, mine := unnumbered(m), unnumbered(m)
 		back.SenderID, back.RecipientID = m.RecipientID, m.SenderID
 		mine.SenderID = r.c.core.ID()
-		return []*wire.Message{&back, &mine, m}
+		return []*wire.Message{back, mine, m}
 	}},
 	{"say that it is its own", true, func(r *relayed, m *wire.Message) []*wire.Message {
 		r.touched++
-		mine := *m
+		mine := unnumbered(m)
 		mine.SenderID = r.c.core.ID()
-		return []*wire.Message{&mine}
+		return []*wire.Message{mine}
 	}},
 }
 
@@ -126,42 +164,52 @@ var relayAttacks = []struct {
 // SEC-15, SEC-16).
 func TestRelayAttacks(t *testing.T) {
 	for _, attack := range relayAttacks {
-		t.Run(attack.name, func(t *testing.T) {
-			r := newRelayed(t, true, attack.meddle)
-			pair := []*node{r.a, r.b}
-			k := newTalk(r.s, pair)
-			for range 30 {
-				k.say(r.a, r.b, r.s.rand.IntN(30_000))
-				k.say(r.b, r.a, r.s.rand.IntN(30_000))
-				r.s.run(100 * time.Millisecond)
-			}
-			if attack.lost {
-				r.s.run(20 * time.Second)
-				if len(r.a.got)+len(r.b.got) > 0 || r.a.members[r.b.core.ID()] {
-					t.Error("a relay that drops all goes without notice")
+		for _, isSealed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, sealed %v", attack.name, isSealed), func(t *testing.T) {
+				r := newRelayed(t, isSealed, attack.meddle)
+				pair := []*node{r.a, r.b}
+				k := newTalk(r.s, pair)
+				sizes := make(map[*node][]int)
+				for range 30 {
+					for i, from := range pair {
+						size := 8 + r.s.rand.IntN(30_000)
+						sizes[from] = append(sizes[from], size)
+						k.say(from, pair[1-i], size)
+					}
+					r.s.run(100 * time.Millisecond)
 				}
-			} else {
-				r.s.until(2*time.Minute, "all acknowledged", func() bool { return settled(pair) })
-				k.check(t)
-			}
-			if r.touched == 0 {
-				t.Error("the attack has not taken place")
-			}
-			for _, d := range slices.Concat(r.a.got, r.b.got) {
-				if d.From == r.c.core.ID() || bytes.ContainsFunc(d.Data[8:], func(c rune) bool { return c != 0 }) {
-					t.Errorf("a forged message: from %d, %.20x", d.From, d.Data)
+				for end := r.s.now + 2*time.Minute; r.s.now < end && !(settled(pair) && !attack.lost) && r.a.members[r.b.core.ID()]; {
+					r.s.run(100 * time.Millisecond)
 				}
-			}
-		})
+				outcome := attacks.Mended
+				for i, n := range pair {
+					other := pair[1-i]
+					for j, d := range n.got { // what is right is the first, the second, the third …
+						if d.From != other.core.ID() || j >= len(sizes[other]) || len(d.Data) != sizes[other][j] || number(d) != uint64(j+1) ||
+							bytes.ContainsFunc(d.Data[8:], func(c rune) bool { return c != 0 }) {
+							outcome = attacks.Succeeds
+						}
+					}
+				}
+				if !r.a.members[r.b.core.ID()] && outcome == attacks.Mended {
+					outcome = attacks.Noticed
+				} else if isSealed && outcome == attacks.Mended {
+					k.check(t)
+				}
+				if r.touched == 0 {
+					t.Error("the attack has not taken place")
+				}
+				err := errors.Join(slices.Concat(r.a.notes, r.b.notes, r.a.losses, r.b.losses)...)
+				switch {
+				case outcome == attacks.Mended && (errors.Is(err, sealed.ErrForged) || errors.Is(err, sealed.ErrReplay) || errors.Is(err, errNoSession)):
+					outcome = attacks.Refused
+				case outcome != attacks.Noticed:
+					err = nil
+				}
+				attacks.Check(t, "relay: "+attack.name, isSealed, outcome, err)
+			})
+		}
 	}
-	t.Run("unsealed", func(t *testing.T) {
-		r := newRelayed(t, false, func(r *relayed, m *wire.Message) []*wire.Message { return []*wire.Message{r.flip(m)} })
-		said := make([]byte, 200)
-		r.a.send(r.b.core.ID(), said)
-		r.s.until(5*time.Second, "a forged message", func() bool {
-			return slices.ContainsFunc(r.b.got, func(d Deliver) bool { return !bytes.Equal(d.Data, said) })
-		})
-	})
 }
 
 // TestDowngrade has something come on a channel that is not sealed: it is not taken, the channel ends, and the members
@@ -180,13 +228,11 @@ func TestDowngrade(t *testing.T) {
 		return [][]byte{m}
 	}
 	s.until(5*time.Second, "the end of the channel", func() bool { return len(b.core.Neighbors()) == 1 })
-	if !slices.Contains(b.problems, fmt.Sprint("a channel broke", ErrUnsealed)) {
-		t.Errorf("%q", b.problems)
-	}
 	s.until(30*time.Second, "a full mesh again", func() bool { return full(nodes...) })
 	if len(b.got) > 0 || b.gone > 0 {
 		t.Errorf("got %v, %d gone", b.got, b.gone)
 	}
+	attacks.Check(t, "downgrade on a channel", true, attacks.Refused, errors.Join(b.notes...))
 }
 
 // TestSignalingAttacks has the signaling server read and change what passes through it. In an unsealed group it reads
@@ -227,18 +273,22 @@ func TestSignalingAttacks(t *testing.T) {
 		s.run(time.Second)
 		b := join()
 		s.until(10*time.Second, "a mesh", func() bool { return full(a, b) })
-		if (read == 0) != isSealed {
-			t.Errorf("sealed %v: the server read %d offers", isSealed, read)
+		outcome := attacks.Mended
+		if read > 0 {
+			outcome = attacks.Succeeds
 		}
+		attacks.Check(t, "server: reads SDP", isSealed, outcome, nil)
 		if !isSealed {
 			continue
 		}
 		flip = true
 		c := join()
 		s.run(20 * time.Second)
-		if len(c.core.Neighbors()) > 0 || len(a.core.Members()) != 2 || len(c.refusals) == 0 {
-			t.Errorf("somebody got in:\n%s", s.describe())
+		outcome = attacks.Refused
+		if len(c.core.Neighbors()) > 0 || len(a.core.Members()) != 2 {
+			outcome = attacks.Succeeds
 		}
+		attacks.Check(t, "server: changes handshakes", true, outcome, errors.Join(c.refusals...))
 		flip = false
 		s.until(30*time.Second, "a mesh of three", func() bool { return full(a, b, c) })
 	}
@@ -267,9 +317,11 @@ func TestSealedStrangers(t *testing.T) {
 			x = s.sealedNode(Config{}, secret)
 		}
 		s.run(20 * time.Second)
-		if heard > 0 || len(x.members) > 0 || len(x.refusals) < 2 || !errors.Is(x.refusals[0], ErrNoResponse) {
-			t.Errorf("secret %d: heard %d messages, members %v, %v", secret, heard, x.members, x.refusals)
+		outcome := attacks.Refused
+		if heard > 0 || len(x.members) > 0 || len(x.refusals) < 2 {
+			outcome = attacks.Succeeds
 		}
+		attacks.Check(t, "stranger: led to a group", true, outcome, errors.Join(x.refusals...))
 		if !full(nodes...) || nodes[0].gone+nodes[1].gone > 0 {
 			t.Error(s.describe())
 		}
@@ -285,10 +337,12 @@ func TestSealedImpostor(t *testing.T) {
 	x.core.id = nodes[1].core.ID()
 	s.run(1 * time.Second)
 	a := nodes[0]
-	if len(x.members) > 0 || !slices.ContainsFunc(a.refusals, func(err error) bool { return errors.Is(err, ErrIdentity) }) ||
-		len(a.disputes) != 1 || a.disputes[0].ID != nodes[1].core.ID() {
-		t.Errorf("members %v, refusals %v, disputes %v", x.members, a.refusals, a.disputes)
+	outcome := attacks.Refused
+	if len(x.members) > 0 || len(a.disputes) != 1 || a.disputes[0].ID != nodes[1].core.ID() {
+		t.Errorf("members %v, disputes %v", x.members, a.disputes)
+		outcome = attacks.Succeeds
 	}
+	attacks.Check(t, "insider: takes the id of another member", true, outcome, errors.Join(a.refusals...))
 	if !full(nodes...) {
 		t.Error(s.describe())
 	}
@@ -310,34 +364,44 @@ func TestSealedAllowed(t *testing.T) {
 	nodes := slices.Clone(s.nodes)
 	x := s.sealedNode(Config{}, 1)
 	s.run(20 * time.Second)
-	refused := 0
+	var refusals []error
 	for _, n := range nodes {
-		for _, err := range n.refusals {
-			if errors.Is(err, ErrNotListed) {
-				refused++
-			}
-		}
+		refusals = append(refusals, n.refusals...)
 	}
-	if refused == 0 || len(x.members) > 0 || !full(nodes...) {
-		t.Errorf("%d refusals\n%s", refused, s.describe())
+	outcome := attacks.Refused
+	if len(x.members) > 0 || !full(nodes...) {
+		t.Error(s.describe())
+		outcome = attacks.Succeeds
 	}
+	attacks.Check(t, "insider: is not on the list", true, outcome, errors.Join(refusals...))
 }
 
-// TestCutShort has a relay drop the last that a member says before it leaves: the one that it was for hears of that, by
-// the reason of the leaving (SEC-34).
+// TestCutShort has a relay drop the last that a member says before it leaves: the one that it was for hears of that in a
+// sealed group, by the reason of the leaving (SEC-34).
 func TestCutShort(t *testing.T) {
-	for _, drop := range []bool{false, true} {
-		r := newRelayed(t, true, func(r *relayed, m *wire.Message) []*wire.Message {
-			if drop && len(m.Content) > 1000 {
-				return nil
+	for _, isSealed := range []bool{false, true} {
+		for _, drop := range []bool{false, true} {
+			r := newRelayed(t, isSealed, func(r *relayed, m *wire.Message) []*wire.Message {
+				if drop && len(m.Content) > 1000 {
+					return nil
+				}
+				return []*wire.Message{m}
+			})
+			r.a.send(r.b.core.ID(), make([]byte, 5000))
+			r.a.step(Leave{})
+			r.s.until(5*time.Second, "a leave", func() bool { return len(r.b.losses) == 1 })
+			if (len(r.b.got) == 0) != drop {
+				t.Errorf("sealed %v, dropped %v: %d messages", isSealed, drop, len(r.b.got))
 			}
-			return []*wire.Message{m}
-		})
-		r.a.send(r.b.core.ID(), make([]byte, 5000))
-		r.a.step(Leave{})
-		r.s.until(5*time.Second, "a leave", func() bool { return len(r.b.losses) == 1 })
-		if errors.Is(r.b.losses[0], ErrCutShort) != drop || (len(r.b.got) == 0) != drop {
-			t.Errorf("dropped %v: %d messages, %v", drop, len(r.b.got), r.b.losses)
+			err := r.b.losses[0]
+			switch {
+			case !drop && err != nil:
+				t.Errorf("sealed %v: left by %v", isSealed, err)
+			case drop && err == nil:
+				attacks.Check(t, "relay: drops the last", isSealed, attacks.Succeeds, nil)
+			case drop:
+				attacks.Check(t, "relay: drops the last", isSealed, attacks.Noticed, err)
+			}
 		}
 	}
 }
@@ -432,6 +496,7 @@ func TestForgedHandshakes(t *testing.T) {
 			t.Errorf("%s: %v, %v", n.name, n.refusals, n.disputes)
 		}
 	}
+	attacks.Check(t, "server: forges handshakes beside the right ones", true, attacks.Mended, nil)
 }
 
 // TestUnsealedContent has the server pass on requests of somebody who does not seal: they begin nothing (SEC-27).
@@ -440,7 +505,9 @@ func TestUnsealedContent(t *testing.T) {
 	a := s.sealedGroup(1, Config{})[0]
 	inner := wire.Message{ServiceID: wire.ServiceChannelBuilder, Content: request([]byte{})}
 	a.step(Received{a.core.sig.link, (&wire.Signaling{Kind: wire.SignalingContent, Content: wire.Content{SenderID: 7, Data: inner.Append(nil)}}).Append(nil)})
+	outcome := attacks.Refused
 	if len(a.core.attempts) > 0 {
-		t.Error("an attempt was begun")
+		outcome = attacks.Succeeds
 	}
+	attacks.Check(t, "downgrade through the server", true, outcome, errors.Join(a.notes...))
 }

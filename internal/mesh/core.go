@@ -160,12 +160,14 @@ type Core struct {
 	strayed []uint32 // members whose last channel failed
 	seeking *timer   // until they are asked for another
 
-	buf                      []byte     // scratch
-	plain, secret, unsealing []byte     // the same, for what is being sealed, is sealed, and is opened
-	waiting                  []*sending // sends without room, in the order of the calls
-	chunkID                  uint32
-	partial                  int // bytes of incomplete messages, of all members
-	held                     int // bytes of messages that wait for earlier ones, of all members
+	buf                   []byte     // scratch
+	plain, secret, packed []byte     // the same, for what is being sealed, is sealed, and is the content of a message
+	unsealing             []byte     // for what is opened
+	body, whole           []byte     // for a part of a message to all, alone and in its message
+	waiting               []*sending // sends without room, in the order of the calls
+	chunkID               uint32
+	partial               int // bytes of incomplete messages, of all members
+	held                  int // bytes of messages that wait for earlier ones, of all members
 }
 
 // New returns a core that has left.

@@ -192,7 +192,7 @@ func (c *Core) session(to address) *session {
 	return c.sessionWith(to.id)
 }
 
-// sealIn returns the content of a message of ServiceSealed.
+// sealIn returns the content of a message of ServiceSealed, which the next call overwrites.
 func (c *Core) sealIn(s *session, inner *wire.Inner, body []byte) ([]byte, error) {
 	c.plain = inner.Append(c.plain[:0])
 	n, data, err := s.Seal(c.secret[:0], c.plain)
@@ -202,7 +202,8 @@ func (c *Core) sealIn(s *session, inner *wire.Inner, body []byte) ([]byte, error
 	}
 	_, theirs := s.Indexes()
 	m := wire.Sealed{Kind: wire.SealedPart, Part: wire.Part{Index: theirs, Counter: n, Data: data, Body: body}}
-	return m.Append(make([]byte, 0, len(data)+len(body)+32)), nil
+	c.packed = m.Append(c.packed[:0])
+	return c.packed, nil
 }
 
 // message encodes what this member says to another one, sealed if the group is (SEC-12); nil: there is no session.
@@ -224,22 +225,20 @@ func (c *Core) message(to, service uint32, content []byte) []byte {
 }
 
 // unseal opens a message. What does not open changes nothing (SEC-13).
-func (c *Core) unseal(p *wire.Part) (*session, *wire.Inner, error) {
-	s := c.seal.sessions[p.Index]
-	if s == nil {
-		return nil, nil, errNoSession
+func (c *Core) unseal(p *wire.Part) (s *session, inner wire.Inner, err error) {
+	if s = c.seal.sessions[p.Index]; s == nil {
+		return nil, inner, errNoSession
 	}
 	plain, err := s.Open(c.unsealing[:0], p.Counter, p.Data)
 	if err != nil {
-		return s, nil, err
+		return s, inner, err
 	}
 	c.unsealing = plain
-	var inner wire.Inner
 	if err := inner.Decode(plain); err != nil {
-		return s, nil, err
+		return s, inner, err
 	}
 	c.confirm(s)
-	return s, &inner, nil
+	return s, inner, nil
 }
 
 var errNoSession = errors.New("no session")
@@ -300,7 +299,7 @@ func (c *Core) sealedMessage(ch *channel, m *wire.Message) {
 		}
 		s, inner, err := c.unseal(&sm.Part)
 		if err == nil && inner.BodyKey != nil {
-			err = openBody(inner, sm.Part.Body)
+			err = c.openBody(&inner, sm.Part.Body)
 		}
 		if err != nil {
 			c.emit(Note{Text: "message ignored", ID: m.SenderID, Err: err})
@@ -328,7 +327,7 @@ func (c *Core) sealedContent(from address, m *wire.Message) {
 	case wire.SealedPart:
 		err := errNoSession
 		if s := c.seal.behind[from.id]; s != nil && s.index == sm.Part.Index {
-			var inner *wire.Inner
+			var inner wire.Inner
 			if _, inner, err = c.unseal(&sm.Part); err == nil {
 				c.service(from, inner.ServiceID, inner.Content)
 				return

@@ -5,23 +5,26 @@ import (
 	"github.com/meshpair/meshpair/internal/wire"
 )
 
-// openBody puts a part of a message to all into what was sealed for this member (SEC-17, SEC-18).
-func openBody(inner *wire.Inner, body []byte) error {
+// openBody puts a part of a message to all into what was sealed for this member (SEC-17, SEC-18). The next call overwrites
+// it.
+func (c *Core) openBody(inner *wire.Inner, body []byte) error {
 	var u wire.UserMessage
 	if len(inner.BodyKey) != len(sealed.BodyKey{}) || len(inner.BodyDigest) != len(sealed.Digest{}) ||
 		inner.ServiceID != wire.ServiceUserMessage || u.Decode(inner.Content) != nil {
 		return sealed.ErrForged
 	}
-	part, err := sealed.NewBody(sealed.BodyKey(inner.BodyKey)).Open(nil, u.Chunk.Number, sealed.Digest(inner.BodyDigest), body)
+	part, err := sealed.NewBody(sealed.BodyKey(inner.BodyKey)).Open(c.body[:0], u.Chunk.Number, sealed.Digest(inner.BodyDigest), body)
 	if err != nil {
 		return err
 	}
+	c.body = part
 	if u.Kind == wire.UserMessageChunk {
 		u.Chunk.Content = part
 	} else {
 		u.Full = part
 	}
-	inner.Content = u.Append(nil)
+	c.whole = u.Append(c.whole[:0])
+	inner.Content = c.whole
 	return nil
 }
 

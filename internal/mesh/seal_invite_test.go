@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/attacks"
 	"github.com/meshpair/meshpair/internal/sealed"
 	"github.com/meshpair/meshpair/internal/wire"
 )
@@ -99,11 +100,12 @@ func TestSealedInviteRefused(t *testing.T) {
 		allow, bots  []sealed.Public // of the group, of the bot
 		want         error           // nil: it closes
 		told, dialed bool
+		attack       string // its row
 	}{
-		{"no identity", nil, nil, nil, ErrNoIdentity, false, false},
-		{"another identity", other, nil, nil, ErrIdentity, false, true},
-		{"not on the group's list", own, list(inviter), nil, ErrNotListed, false, false},
-		{"the bot has a list", own, nil, list(other), nil, true, true},
+		{"no identity", nil, nil, nil, ErrNoIdentity, false, false, "bot: has no identity"},
+		{"another identity", other, nil, nil, ErrIdentity, false, true, "bot: is another one"},
+		{"not on the group's list", own, list(inviter), nil, ErrNotListed, false, false, ""},
+		{"the bot has a list", own, nil, list(other), nil, true, true, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSim(t, 21)
@@ -127,6 +129,9 @@ func TestSealedInviteRefused(t *testing.T) {
 			}
 			if n := len(a.core.seal.sessions); n != 0 {
 				t.Errorf("%d sessions are left", n)
+			}
+			if c.attack != "" {
+				attacks.Check(t, c.attack, true, attacks.Refused, err)
 			}
 		})
 	}
@@ -213,6 +218,9 @@ func TestSealedInviteOther(t *testing.T) {
 		if len(a.core.Members()) != 1 || inviter && !errors.Is(bot.core.leftErr, ErrIdentity) {
 			t.Errorf("inviter %v: members %v, the bot left: %v", inviter, a.core.Members(), bot.core.leftErr)
 		}
+		if !inviter {
+			attacks.Check(t, "bot: hands the secret to another one", true, attacks.Refused, err)
+		}
 	}
 }
 
@@ -246,4 +254,5 @@ func TestUnsealedInvite(t *testing.T) {
 	if !strings.HasSuffix(strings.Join(s.dialled, " "), "key=key") || bot.core.seal != nil {
 		t.Errorf("dialled %q", s.dialled)
 	}
+	attacks.Check(t, "bot: is another one", false, attacks.Succeeds, nil)
 }

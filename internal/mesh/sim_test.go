@@ -69,6 +69,7 @@ type node struct {
 	got       []Deliver
 	done      map[uint64]error
 	problems  []string
+	notes     []error // the reasons among them
 	lastToken uint64
 	losses    []error // why members were gone
 	refusals  []error // why channels were not built
@@ -300,6 +301,7 @@ func (n *node) output(o Output) {
 		n.done[o.Token] = o.Err
 	case Note:
 		n.problems = append(n.problems, fmt.Sprint(o.Text, o.Err))
+		n.notes = append(n.notes, o.Err)
 	case Disputed:
 		n.disputes = append(n.disputes, o)
 	case Unconnected:

@@ -108,7 +108,7 @@ func (w *watch) open(m *wire.Message) bool {
 			return false
 		}
 		var inner wire.Inner
-		if err != nil || inner.Decode(plain) != nil || inner.BodyKey != nil && openBody(&inner, sm.Part.Body) != nil {
+		if err != nil || inner.Decode(plain) != nil || inner.BodyKey != nil && new(Core).openBody(&inner, sm.Part.Body) != nil {
 			break
 		}
 		m.ServiceID, m.Content = inner.ServiceID, inner.Content

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/meshpair/meshpair/internal/attacks"
 )
 
 // pairingVectors is pairing.json.
@@ -282,7 +284,7 @@ func TestPairingHandshakeChanged(t *testing.T) {
 	_, err = again.Respond(a1, nil)
 	check(t, err)
 	_, _, err = again.Complete(m3)
-	refused(t, "a recorded handshake", err, ErrHandshake)
+	attacks.Check(t, "pairing: a recorded handshake", true, attacks.Refused, err)
 	for i := range 48 + 5 + 16 {
 		a, b := fresh(), fresh()
 		m2, err := b.Respond(a.Initiate(), nil)
