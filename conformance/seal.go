@@ -19,7 +19,6 @@ const serviceSealed = 7701
 
 // bech32m is the text form of bytes (SEC-2, SEC-6).
 func bech32m(prefix string, data []byte) string {
-	const digits = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 	var values []byte
 	bits, n := 0, 0
 	for _, b := range data {
@@ -31,6 +30,12 @@ func bech32m(prefix string, data []byte) string {
 	if n > 0 {
 		values = append(values, byte(bits<<(5-n)&31))
 	}
+	return bech32mDigits(prefix, values)
+}
+
+// bech32mDigits is the text of digits of 5 bits.
+func bech32mDigits(prefix string, values []byte) string {
+	const digits = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 	var all []byte
 	for _, c := range []byte(prefix) {
 		all = append(all, c>>5)
@@ -232,15 +237,15 @@ func sealBody(key []byte, nb uint32, plain []byte) []byte {
 	return gcm(key).Seal(nil, nonce(uint64(nb)), plain, nil)
 }
 
-// unseal returns the Message that another one of service 7701 stands for, and the Sealed.
-func (t *session) unseal(e envelope) (envelope, sealedPart, error) {
+// unseal returns the Message that another one of service 7701 stands for.
+func (t *session) unseal(e envelope) (envelope, error) {
 	p, ok := parseSealed(e.content)
 	if e.service != serviceSealed || !ok {
-		return e, p, fmt.Errorf("%v is not sealed", e)
+		return e, fmt.Errorf("%v is not sealed", e)
 	}
 	fs, err := t.open(p)
 	if err != nil {
-		return e, p, err
+		return e, err
 	}
-	return envelope{e.sender, e.recipient, fs.uint(1), fs.bytes(2)}, p, nil
+	return envelope{e.sender, e.recipient, fs.uint(1), fs.bytes(2)}, nil
 }
