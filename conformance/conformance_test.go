@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"maps"
@@ -104,7 +103,7 @@ func named(tests, code string) (inTests, inCode map[string]bool) {
 	return set(tests), set(code)
 }
 
-func readSpec(t *testing.T) string {
+func readSpec(t testing.TB) string {
 	t.Helper()
 	spec, err := os.ReadFile("../SPEC.md")
 	if err != nil {
@@ -146,25 +145,4 @@ func repositoryText(t *testing.T) (tests, code string) {
 		t.Fatal(err)
 	}
 	return testText.String(), codeText.String()
-}
-
-// expectations are the cases that an original fails, by the deviation that
-// SPEC.md names.
-func expectations(t *testing.T, file string) map[string]string {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join("originals", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all struct{ Fails map[string]string }
-	if err := json.Unmarshal(data, &all); err != nil {
-		t.Fatal(err)
-	}
-	spec := readSpec(t)
-	for id, dev := range all.Fails {
-		if !strings.Contains(spec, "| "+dev+" |") {
-			t.Errorf("%s: %s is to fail by %s, which SPEC.md does not have", file, id, dev)
-		}
-	}
-	return all.Fails
 }

@@ -112,7 +112,7 @@ func heals(t *testing.T, all []*driver.Peer, url string, within time.Duration) (
 }
 
 // block has a member of this implementation refuse channels with all that are not of its part, or takes that back.
-func block(t *testing.T, p *driver.Peer, cut bool, ids, mine []uint32) {
+func block(t testing.TB, p *driver.Peer, cut bool, ids, mine []uint32) {
 	t.Helper()
 	cmd := "unblock"
 	if cut {
@@ -128,7 +128,7 @@ func block(t *testing.T, p *driver.Peer, cut bool, ids, mine []uint32) {
 func halfOf(i int) string { return string(rune('a' + i%2)) }
 
 // network names the network that a page is in, and those that it does not reach.
-func network(t *testing.T, p *driver.Peer, name string, blocked ...string) {
+func network(t testing.TB, p *driver.Peer, name string, blocked ...string) {
 	t.Helper()
 	do(t, p, driver.Command{"cmd": "network", "name": name, "blocked": append([]string{}, blocked...)})
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/meshpair/meshpair/conformance/driver"
-	"github.com/meshpair/meshpair/internal/need"
 )
 
 // pool returns a pool of drivers that ends with the test.
@@ -52,14 +51,7 @@ func TestPeer(t *testing.T) {
 // they fail is a deviation that SPEC.md names.
 func TestOriginalMember(t *testing.T) {
 	t.Parallel()
-	dir := originals(t)
-	need.Chromium(t)
-	endpoint := startBrowser(t, dir)
-	target := Target{Peers: pool(t, 12, func() *exec.Cmd {
-		cmd := exec.Command("node", "netflux-page.mjs", endpoint)
-		cmd.Dir = dir
-		return cmd
-	})}
-	// What a page drops, and how long it allocates, depends on the browser too.
-	judgeOriginal(t, "peer", "netflux-4.3.1.json", same(target), "CHN-5/burst", "MSG-11/lying-length")
+	b := startBrowser(t, chromium)
+	target := Target{Peers: pool(t, 12, func() *exec.Cmd { return b.page("netflux-page.mjs") })}
+	judgeOriginal(t, "peer", "netflux-4.3.1.json", same(target))
 }

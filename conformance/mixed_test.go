@@ -73,8 +73,6 @@ const (
 	pageBig = 1 << 20
 )
 
-func isPage(p *driver.Peer) bool { return strings.HasPrefix(p.Name, "page") }
-
 func mix(t *testing.T, all []*driver.Peer, url, key string, long bool) {
 	ids := make([]uint32, len(all))
 	for i, p := range all {

@@ -1,11 +1,9 @@
 package conformance
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"os/exec"
 	"slices"
 	"strings"
@@ -41,71 +39,6 @@ func TestChatPage(t *testing.T) {
 	}
 }
 
-// startPages starts a browser and n pages with the original in it.
-func startPages(t testing.TB, n int) []*driver.Peer {
-	t.Helper()
-	dir := originals(t)
-	need.Chromium(t)
-	endpoint := startBrowser(t, dir)
-	pages := make([]*driver.Peer, n)
-	for i := range pages {
-		cmd := exec.Command("node", "netflux-page.mjs", endpoint)
-		cmd.Dir = dir
-		pages[i] = startDriver(t, fmt.Sprintf("page %d", i+1), cmd)
-	}
-	return pages
-}
-
-// startDriver starts a driver that ends with the test.
-func startDriver(t testing.TB, name string, cmd *exec.Cmd) *driver.Peer {
-	t.Helper()
-	p, err := driver.Start(name, pageTimeout, cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			p.Kill()
-		} else if err := p.Close(); err != nil {
-			t.Errorf("%s: %v", p.Name, err)
-		}
-	})
-	return p
-}
-
-// startBrowser starts a browser and returns the endpoint for pages.
-func startBrowser(t testing.TB, dir string) string {
-	t.Helper()
-	cmd := exec.Command("node", "browser.mjs")
-	cmd.Dir = dir
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		io.Copy(io.Discard, out)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the browser: %v\n%s", err, log.Bytes())
-		}
-	})
-	line, err := bufio.NewReader(out).ReadString('\n')
-	endpoint, ok := strings.CutPrefix(strings.TrimSpace(line), "browser ")
-	if err != nil || !ok {
-		t.Fatalf("the browser does not start: %v %q", err, line)
-	}
-	return endpoint
-}
-
 // meet lets pages form a group, talk, and leave.
 func meet(t *testing.T, pages []*driver.Peer, url, key string) {
 	ids := make([]uint32, len(pages))
@@ -139,7 +72,7 @@ func meet(t *testing.T, pages []*driver.Peer, url, key string) {
 	}
 }
 
-func do(t *testing.T, p *driver.Peer, c driver.Command) driver.Event {
+func do(t testing.TB, p *driver.Peer, c driver.Command) driver.Event {
 	t.Helper()
 	e, err := p.Do(pageTimeout, c)
 	if err != nil {
@@ -149,7 +82,7 @@ func do(t *testing.T, p *driver.Peer, c driver.Command) driver.Event {
 }
 
 // waitForMesh waits until a member has a channel of its own to every other one.
-func waitForMesh(t *testing.T, p *driver.Peer, ids []uint32) {
+func waitForMesh(t testing.TB, p *driver.Peer, ids []uint32) {
 	t.Helper()
 	want := slices.Sorted(slices.Values(ids))
 	for deadline := time.Now().Add(pageTimeout); ; time.Sleep(20 * time.Millisecond) {
@@ -165,7 +98,7 @@ func waitForMesh(t *testing.T, p *driver.Peer, ids []uint32) {
 	}
 }
 
-func expectMessage(t *testing.T, p *driver.Peer, from uint32, want []byte, wantText bool) {
+func expectMessage(t testing.TB, p *driver.Peer, from uint32, want []byte, wantText bool) {
 	t.Helper()
 	_, err := p.Wait(pageTimeout, func(e driver.Event) bool {
 		if e.Event != "message" || e.From != from {
@@ -188,4 +121,18 @@ func mebibyte(i int) []byte {
 		b[j] = byte(j>>10 ^ j*(2*i+3))
 	}
 	return b
+}
+
+// waitFor waits until something is so; until then it says how things are.
+func waitFor(t testing.TB, timeout time.Duration, so func() (bool, string)) {
+	t.Helper()
+	for deadline := time.Now().Add(timeout); ; time.Sleep(20 * time.Millisecond) {
+		ok, how := so()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(how)
+		}
+	}
 }

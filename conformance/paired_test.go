@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/meshpair/meshpair/conformance/driver"
-	"github.com/meshpair/meshpair/internal/need"
 )
 
 var peersoxBinary = sync.OnceValues(func() (string, error) {
@@ -34,21 +33,6 @@ func startClients(t testing.TB, n int) []*driver.Peer {
 		all[i] = startDriver(t, fmt.Sprintf("Go client %d", i+1), exec.Command(path, "peer"))
 	}
 	return all
-}
-
-// startClientPages starts a browser and n pages with the original client in it.
-func startClientPages(t testing.TB, n int) []*driver.Peer {
-	t.Helper()
-	dir := originals(t)
-	need.Chromium(t)
-	endpoint := startBrowser(t, dir)
-	pages := make([]*driver.Peer, n)
-	for i := range pages {
-		cmd := exec.Command("node", "peersox-page.mjs", endpoint)
-		cmd.Dir = dir
-		pages[i] = startDriver(t, fmt.Sprintf("page %d", i+1), cmd)
-	}
-	return pages
 }
 
 // TestPairedClients pairs our client with another one of ours, and with the original in Chromium, in both roles, on our
@@ -184,7 +168,7 @@ func rescue(t *testing.T, ours, other *driver.Peer) {
 }
 
 // expectEvent waits for an event.
-func expectEvent(t *testing.T, p *driver.Peer, name string) driver.Event {
+func expectEvent(t testing.TB, p *driver.Peer, name string) driver.Event {
 	t.Helper()
 	e, err := p.Wait(pageTimeout, func(e driver.Event) bool { return e.Event == name })
 	if err != nil {

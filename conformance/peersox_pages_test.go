@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"os/exec"
 	"testing"
 
 	"github.com/meshpair/meshpair/conformance/driver"
-	"github.com/meshpair/meshpair/internal/need"
 )
 
 // A side is one side of a pairing, by its driver.
@@ -54,15 +52,8 @@ func (s side) passes(to side, size int) {
 // startPeerSoxPages starts a browser and two pages with the original in it.
 func startPeerSoxPages(t testing.TB) (a, b side) {
 	t.Helper()
-	dir := originals(t)
-	need.Chromium(t)
-	endpoint := startBrowser(t, dir)
-	page := func(name string) side {
-		cmd := exec.Command("node", "peersox-page.mjs", endpoint)
-		cmd.Dir = dir
-		return side{t, startDriver(t, name, cmd)}
-	}
-	return page("page a"), page("page b")
+	pages := startClientPages(t, 2)
+	return side{t, pages[0]}, side{t, pages[1]}
 }
 
 // meetPages pairs two sides, a being the initiator, and leaves the upgrade to the caller: an original that offers

@@ -4,8 +4,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-
-	"github.com/meshpair/meshpair/internal/need"
 )
 
 // TestPairPeer runs the client cases of chapter PSX on this implementation, or on that of another driver.
@@ -27,13 +25,7 @@ func TestPairPeer(t *testing.T) {
 // names.
 func TestOriginalPairPeer(t *testing.T) {
 	t.Parallel()
-	dir := originals(t)
-	need.Chromium(t)
-	endpoint := startBrowser(t, dir)
-	target := Target{Peers: pool(t, 4, func() *exec.Cmd {
-		cmd := exec.Command("node", "peersox-page.mjs", endpoint)
-		cmd.Dir = dir
-		return cmd
-	})}
+	b := startBrowser(t, chromium)
+	target := Target{Peers: pool(t, 4, func() *exec.Cmd { return b.page("peersox-page.mjs") })}
 	judgeOriginal(t, "pairpeer", "peersox-client-0.3.0.json", same(target))
 }

@@ -18,14 +18,14 @@ type relayed struct {
 	apart map[[2]int]bool // pairs without a channel, by their places in all
 }
 
-func (r *relayed) add(t *testing.T, p *driver.Peer, join driver.Command) {
+func (r *relayed) add(t testing.TB, p *driver.Peer, join driver.Command) {
 	t.Helper()
 	do(t, p, join)
 	s := do(t, p, driver.Command{"cmd": "status"})
 	r.all, r.ids, r.group = append(r.all, p), append(r.ids, s.ID), s.Group
 }
 
-func (r *relayed) block(t *testing.T, i, j int) {
+func (r *relayed) block(t testing.TB, i, j int) {
 	t.Helper()
 	do(t, r.all[i], driver.Command{"cmd": "block", "member": r.ids[j]})
 	r.part(i, j)
@@ -34,7 +34,7 @@ func (r *relayed) block(t *testing.T, i, j int) {
 func (r *relayed) part(i, j int) { r.apart[[2]int{i, j}], r.apart[[2]int{j, i}] = true, true }
 
 // whole waits until all know all, and have channels with those they can have one with.
-func (r *relayed) whole(t *testing.T) {
+func (r *relayed) whole(t testing.TB) {
 	t.Helper()
 	members := slices.Sorted(slices.Values(r.ids))
 	for i, p := range r.all {
@@ -60,7 +60,7 @@ func (r *relayed) whole(t *testing.T) {
 }
 
 // talk has each send text, bytes and chunks to all and to each.
-func (r *relayed) talk(t *testing.T) {
+func (r *relayed) talk(t testing.TB) {
 	t.Helper()
 	for i, p := range r.all {
 		all := greeting(i) + " to all"
@@ -81,7 +81,7 @@ func (r *relayed) talk(t *testing.T) {
 	}
 }
 
-func (r *relayed) leave(t *testing.T) {
+func (r *relayed) leave(t testing.TB) {
 	t.Helper()
 	for _, p := range r.all {
 		do(t, p, driver.Command{"cmd": "leave", "group": r.group})

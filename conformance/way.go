@@ -34,7 +34,9 @@ func (d *door) throughDoor(name string, id, recipient uint32) *way {
 		take: func(until time.Time, match func(envelope) bool) (envelope, error) {
 			var found envelope
 			_, err := d.in.take(until, func(a arrival) bool {
-				if a.content == nil || id != 0 && a.content.recipient != id {
+				// What is for a scripted joiner is not for the member that the peer joined by; that a joiner
+				// names a member, and not 0, means nothing (SIG-27).
+				if a.content == nil || a.content.recipient != id && (id != 0 || a.content.recipient < 1<<31) {
 					return false
 				}
 				e, err := parseEnvelope(a.content.data)

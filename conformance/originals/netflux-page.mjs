@@ -1,17 +1,13 @@
-// A driver for the original: one unmodified Netflux page in Chromium, steered by
+// A driver for the original: one unmodified Netflux page in Chromium or Firefox, steered by
 // JSON lines on standard input and answering by JSON lines on standard output.
 //
-//   node netflux-page.mjs [BROWSER-ENDPOINT]
+//   node netflux-page.mjs [BROWSER-ENDPOINT|chromium|firefox]
 //
 // Without an endpoint, which browser.mjs prints, it starts a browser of its own.
 import { createRequire } from 'node:module'
-import { createInterface } from 'node:readline'
-import puppeteer from 'puppeteer-core'
-import { launch } from './browser.mjs'
+import { Page } from './page.mjs'
 
 const bundle = createRequire(import.meta.url).resolve('netflux').replace(/[^/]+$/, 'netflux.browser.es5.umd.js')
-
-const emit = (event) => process.stdout.write(JSON.stringify(event) + '\n')
 
 // What runs in the page before the original: a network that can be cut. A page names itself in its session descriptions,
 // and between two of which one blocks the other's name no data channel lives or comes to be.
@@ -52,7 +48,8 @@ function network() {
 }
 
 // What runs in the page: the commands, on top of the original's public API.
-function install(emit) {
+function install() {
+  const { emit } = window
   const states = ['JOINING', 'JOINED', 'LEFT']
   const signalingStates = ['CONNECTING', 'OPEN', 'CHECKING', 'CLOSED', 'CHECKED']
   const toBytes = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))
@@ -130,42 +127,6 @@ function install(emit) {
   }
 }
 
-const endpoint = process.argv[2]
-const own = endpoint ? undefined : await launch()
-const browser = own ? own.browser : await puppeteer.connect({ browserWSEndpoint: endpoint, protocolTimeout: 120_000 })
-// A window of its own keeps the page visible: the original leaves when hidden.
-const context = await browser.createBrowserContext()
-const page = await context.newPage()
-page.on('console', (m) => process.stderr.write(`page: ${m.text()}\n`))
-page.on('error', (e) => process.stderr.write(`page crashed: ${e.message}\n`))
-page.on('pageerror', (e) => process.stderr.write(`page error: ${e.message}\n`))
-await page.exposeFunction('meshpairEmit', emit)
-await page.evaluate(`(${network})()`)
-await page.addScriptTag({ path: bundle })
-await page.evaluate(`(${install})(window.meshpairEmit)`)
-emit({ event: 'ready' })
-
-const running = new Set()
-for await (const line of createInterface({ input: process.stdin })) {
-  let cmd
-  try {
-    cmd = JSON.parse(line)
-  } catch (err) {
-    emit({ event: 'error', message: `malformed line: ${err.message}` })
-    continue
-  }
-  const done = page
-    .evaluate((c) => window.command(c), cmd)
-    .catch((err) => ({ event: 'error', message: err.message }))
-    .then((answer) => emit(cmd.n === undefined ? answer : { ...answer, n: cmd.n }))
-    .finally(() => running.delete(done))
-  running.add(done)
-}
-await page.evaluate(() => window.command({ cmd: 'leave' })).catch(() => {})
-await page.close()
-if (own) {
-  await own.close()
-} else {
-  await context.close()
-  await browser.disconnect()
-}
+const page = await Page.open(process.argv[2])
+await page.install(network, bundle, install)
+await page.serve((cmd) => page.send(cmd), { cmd: 'leave' })

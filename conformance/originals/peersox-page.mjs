@@ -1,28 +1,25 @@
-// A driver for the original: one unmodified PeerSox client in Chromium, steered by
-// JSON lines on standard input and answering by JSON lines on standard output.
+// A driver for the original: one unmodified PeerSox client in Chromium or Firefox, steered
+// by JSON lines on standard input and answering by JSON lines on standard output.
 //
-//   node peersox-page.mjs [BROWSER-ENDPOINT]
+//   node peersox-page.mjs [BROWSER-ENDPOINT|chromium|firefox]
 //
 // Without an endpoint, which browser.mjs prints, it starts a browser of its own.
 // Beside the commands of every peersox driver it knows `store`, `restore` and
-// `delete` (the pairing's cookie), and `reload`, after which the page is as before
-// `init`. `init` takes further:
+// `delete` (the pairing's cookie), `break`, which ends the data channel, and `reload`,
+// after which the page is as before `init`. `init` takes further:
 //
 //   socket       the URL of the WebSocket service, when it is not URL/ws
 //   page         the origin that the page is loaded from, when it is not URL
 //   autoUpgrade  false: no WebRTC but by the command `upgrade`
 //   peerTimeout  seconds without a PING after which the peer counts as gone
 import { createRequire } from 'node:module'
-import { createInterface } from 'node:readline'
-import puppeteer from 'puppeteer-core'
-import { launch } from './browser.mjs'
+import { Page } from './page.mjs'
 
 const bundle = createRequire(import.meta.url).resolve('peersox').replace(/[^/]+$/, 'peersox.client.js')
 
-const emit = (event) => process.stdout.write(JSON.stringify(event) + '\n')
-
 // What runs in the page: the commands, on top of the original's public API.
-function install(emit) {
+function install() {
+  const { emit } = window
   const Client = window.PeerSoxClient.default || window.PeerSoxClient
   const toBytes = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))
   const toBase64 = (buffer) => {
@@ -60,6 +57,7 @@ function install(emit) {
       await client.connect({ code, hash })
     },
     send: async ({ text, base64 }) => client.send(base64 !== undefined ? toBytes(base64).buffer : text),
+    break: async () => client._rtc.close(),
     upgrade: async () => client.upgrade(initiator),
     status: async () => ({
       event: 'status',
@@ -89,25 +87,7 @@ function install(emit) {
   }
 }
 
-const endpoint = process.argv[2]
-const own = endpoint ? undefined : await launch()
-const browser = own ? own.browser : await puppeteer.connect({ browserWSEndpoint: endpoint, protocolTimeout: 120_000 })
-// A window of its own has cookies of its own.
-const context = await browser.createBrowserContext()
-const page = await context.newPage()
-page.on('console', (m) => process.stderr.write(`page: ${m.text()}\n`))
-page.on('error', (e) => process.stderr.write(`page crashed: ${e.message}\n`))
-page.on('pageerror', (e) => process.stderr.write(`page error: ${e.message}\n`))
-await page.exposeFunction('meshpairEmit', emit)
-
-// The page has the origin of the REST server: a client of another origin gets no
-// token from the original, which does not allow its content-type. Any answer of
-// that server serves as the page.
-async function open(origin) {
-  await page.goto(new URL('/api/config', origin).href)
-  await page.addScriptTag({ path: bundle })
-  await page.evaluate(`(${install})(window.meshpairEmit)`)
-}
+const page = await Page.open(process.argv[2])
 
 async function execute(cmd) {
   if (cmd.cmd === 'reload') {
@@ -115,36 +95,13 @@ async function execute(cmd) {
     return { event: 'ok' }
   }
   if (cmd.cmd === 'init') {
-    await open(cmd.page || cmd.url)
-  } else if (page.url() === 'about:blank' || !(await page.evaluate(() => 'command' in window))) {
-    throw new Error('not initialised')
+    // The page has the origin of the REST server: a client of another origin gets no
+    // token from the original, which does not allow its content-type. Any answer of
+    // that server serves as the page.
+    await page.goto(new URL('/api/config', cmd.page || cmd.url).href)
+    await page.install(bundle, install)
   }
-  return page.evaluate((c) => window.command(c), cmd)
+  page.send(cmd)
 }
 
-emit({ event: 'ready' })
-
-const running = new Set()
-for await (const line of createInterface({ input: process.stdin })) {
-  let cmd
-  try {
-    cmd = JSON.parse(line)
-  } catch (err) {
-    emit({ event: 'error', message: `malformed line: ${err.message}` })
-    continue
-  }
-  const done = execute(cmd)
-    .catch((err) => ({ event: 'error', message: err.message }))
-    .then((answer) => emit(cmd.n === undefined ? answer : { ...answer, n: cmd.n }))
-    .finally(() => running.delete(done))
-  running.add(done)
-}
-await Promise.all(running)
-await page.evaluate(() => window.command({ cmd: 'close' })).catch(() => {})
-await page.close()
-if (own) {
-  await own.close()
-} else {
-  await context.close()
-  await browser.disconnect()
-}
+await page.serve(execute, { cmd: 'close' })

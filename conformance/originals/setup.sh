@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need beside Go: Node.js, npm, Python, the npm packages of the
-# originals, Chromium and Redis. What it cannot install it names, and fails.
+# originals, Chromium, Firefox and Redis. What it cannot install it names, and fails.
 set -eu
 cd "$(dirname "$0")"
 
@@ -16,6 +16,9 @@ need redis-server redis-server
 need python3 python3
 if [ -z "${CHROMIUM:-}" ]; then
 	need chromium chromium
+fi
+if [ -z "${FIREFOX:-}" ] && ! command -v firefox >/dev/null 2>&1; then
+	need firefox-esr firefox-esr
 fi
 
 if [ -n "$missing" ]; then
