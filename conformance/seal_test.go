@@ -46,8 +46,8 @@ func same32(t *testing.T, what string, got, want []byte) {
 	}
 }
 
-// exchange has two ends write and read messages, which are to be these.
-func exchange(t *testing.T, initiator, responder *noise, payloads, messages []hexBytes) {
+// handshake3 has two ends write and read messages, which are to be these.
+func handshake3(t *testing.T, initiator, responder *noise, payloads, messages []hexBytes) {
 	t.Helper()
 	ends := []*noise{initiator, responder}
 	for i, want := range messages {
@@ -89,7 +89,7 @@ func TestSuiteNoise(t *testing.T) {
 		for _, m := range v.Messages[:3] {
 			payloads, messages = append(payloads, m.Payload), append(messages, m.Ciphertext)
 		}
-		exchange(t, i, r, payloads, messages)
+		handshake3(t, i, r, payloads, messages)
 		for n, m := range v.Messages[3:] {
 			same32(t, "what follows", gcm(i.firstSecond[n%2]).Seal(nil, nonce(uint64(n/2)), m.Payload, nil), m.Ciphertext)
 		}
@@ -159,7 +159,7 @@ func TestSuiteSeal(t *testing.T) {
 		r := k.begin(false, v.Responder.Private.private(t), v.Responder.Ephemeral.private(t))
 		e1, e2 := i.e.PublicKey(), r.e.PublicKey()
 		self := selfBytes(v.Responder.ID, v.Responder.Index)
-		exchange(t, i, r, []hexBytes{k.proof(e1), slices.Concat(k.proof(e1, e2), self), selfBytes(v.Initiator.ID, v.Initiator.Index)}, v.Messages)
+		handshake3(t, i, r, []hexBytes{k.proof(e1), slices.Concat(k.proof(e1, e2), self), selfBytes(v.Initiator.ID, v.Initiator.Index)}, v.Messages)
 		sessions := map[string]*session{
 			"initiator": newSession(i, v.Initiator.ID, v.Initiator.Index, self),
 			"responder": newSession(r, v.Responder.ID, v.Responder.Index, selfBytes(v.Initiator.ID, v.Initiator.Index)),
@@ -172,7 +172,7 @@ func TestSuiteSeal(t *testing.T) {
 		begin := func(initiator bool, e end) *noise {
 			return newNoise("Noise_XX_25519_AESGCM_SHA256", initiator, []byte("meshpair sealed invitation 1"), nil, e.Private.private(t), e.Ephemeral.private(t))
 		}
-		exchange(t, begin(true, v.Inviter), begin(false, v.Bot), []hexBytes{nil, nil, slices.Concat(v.Secret, []byte(v.Key))}, v.Messages)
+		handshake3(t, begin(true, v.Inviter), begin(false, v.Bot), []hexBytes{nil, nil, slices.Concat(v.Secret, []byte(v.Key))}, v.Messages)
 	}
 	for _, v := range file.Bodies {
 		b := sealBody(v.Key, v.Nb, v.Part)
