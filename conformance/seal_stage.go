@@ -204,8 +204,8 @@ func (h *shaking) must(payload []byte) []byte {
 
 // take reads the next message, which has to have this proof, and keeps what else is in it.
 func (h *shaking) take(data []byte, proof func() []byte) {
+	r, what := h.way.run, fmt.Sprintf("message %d of the handshake with %s", h.message+1, h.way.name)
 	payload, err := h.read(data)
-	r, what := h.way.run, fmt.Sprintf("message %d of the handshake with %s", h.message, h.way.name)
 	r.expect(err == nil, what, "one that Noise can read", err) // SEC-8
 	want := proof()
 	r.expect(bytes.HasPrefix(payload, want), what, fmt.Sprintf("the proof %x", want), fmt.Sprintf("%x", payload)) // SEC-9

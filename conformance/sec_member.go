@@ -203,8 +203,10 @@ var secMember = []*Case{
 			thief.put(serviceSealed, request)
 			w.put(serviceSealed, request) // again, on its own way
 			z.actor(member(6)).initiates(z.nextJoiner("K"))
-			z.expect(thief.count() <= 1, "what a thief is told", "one message 2 at most", thief.count())
-			z.expect(w.count() == 0, "the answer to a request again", "none", w.count())
+			n := thief.count()
+			z.expect(n <= 1, "what a thief is told", "one message 2 at most", n)
+			n = w.count()
+			z.expect(n == 0, "the answer to a request again", "none", n)
 			z.expectMembers()
 		}),
 	},
@@ -230,7 +232,8 @@ var secMember = []*Case{
 				}
 				w.put(serviceSealed, t.seal(serviceBuilder, connectionRequest([]byte{})))
 				z.actor(member(6)).initiates(z.nextJoiner("one that is right"))
-				z.expect(w.count() == 0, "after a message 3 with "+what, "nothing", w.count())
+				n := w.count()
+				z.expect(n == 0, "after a message 3 with "+what, "nothing", n)
 			}
 			z.expectMembers()
 		}),
