@@ -63,11 +63,6 @@ func pingPong(t *target, size int, d time.Duration) (sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, end := range []*peer{p.member, p.joiner} {
-		if err := end.spin(); err != nil {
-			return nil, err
-		}
-	}
 	var trips []time.Duration
 	for start, last := time.Now(), time.Duration(0); last < d; {
 		for i, w := range ways {

@@ -5,14 +5,11 @@ package benchmarks
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -78,45 +75,6 @@ func (p *peer) upgrade(addr, path, header string) error {
 			return nil
 		}
 	}
-}
-
-// spin has the peer ask for what comes again and again instead of waiting, so that the time it takes to wake the load
-// generator is in no figure. What was read before is not lost.
-func (p *peer) spin() error {
-	raw, err := p.Conn.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return err
-	}
-	early, _ := p.br.Peek(p.br.Buffered())
-	p.br = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(early)), &spinner{raw, time.Now().Add(timeout)}), p.br.Size())
-	return nil
-}
-
-// A spinner reads without waiting.
-type spinner struct {
-	raw   syscall.RawConn
-	until time.Time
-}
-
-func (s *spinner) Read(b []byte) (n int, err error) {
-	failed := s.raw.Read(func(fd uintptr) bool {
-		for tries := 1; ; tries++ {
-			if n, err = syscall.Read(int(fd), b); err != syscall.EAGAIN && err != syscall.EINTR {
-				return true
-			}
-			if tries%1000 == 0 && time.Now().After(s.until) {
-				err = os.ErrDeadlineExceeded
-				return true
-			}
-		}
-	})
-	switch {
-	case failed != nil || err != nil:
-		return 0, cmp.Or(failed, err)
-	case n == 0:
-		return 0, io.EOF
-	}
-	return n, nil
 }
 
 // leave says goodbye, as a client should, and waits for the end of TCP.

@@ -102,6 +102,12 @@ func NewBot(cfg BotConfig) (*Bot, error) {
 // ServeHTTP upgrades a member's request to a WebSocket, or refuses it. The path is of no meaning.
 func (b *Bot) ServeHTTP(w http.ResponseWriter, r *http.Request) { b.door.ServeHTTP(w, r) }
 
+// String tells nothing of the bot, as [Group.String] does of a group (SEC-1).
+func (b *Bot) String() string { return "netflux.Bot" }
+
+// GoString is as String.
+func (b *Bot) GoString() string { return b.String() }
+
 // URL returns the URL by which the bot is invited into sealed groups: that of its configuration, with # and the bot's
 // identity behind it. Members of this implementation take it for other groups as well; the original takes it without that
 // part only. (SEC-6)

@@ -46,6 +46,12 @@ type Group struct {
 	ice      iceWatch
 }
 
+// String tells nothing of the group: fmt would show all fields, the secret too, and read them without the lock (SEC-1).
+func (g *Group) String() string { return "netflux.Group" }
+
+// GoString is as String.
+func (g *Group) GoString() string { return g.String() }
+
 // New returns a group that is not joined.
 func New(cfg Config) *Group { return newGroup(cfg, false, false) }
 

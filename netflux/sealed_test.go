@@ -75,6 +75,14 @@ func TestSecretHides(t *testing.T) {
 		t.Error(err)
 	}
 	cfg.Secret = secret
+	bot, err2 := netflux.NewBot(netflux.BotConfig{URL: "ws://127.0.0.1:1", Group: cfg})
+	if err2 != nil {
+		t.Fatal(err2)
+	}
+	for _, holder := range []any{netflux.New(cfg), bot} {
+		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "holder", holder)
+		fmt.Fprintf(&log, "%v %+v %#v %s %q", holder, holder, holder, holder, holder)
+	}
 	shown := fmt.Sprintf("%v %+v %#v %s %q %v %s", cfg, cfg, cfg.Secret, secret, secret, err, log.String())
 	if len(text) != 67 || strings.Contains(shown, text[10:40]) {
 		t.Errorf("%d characters, shown in %s", len(text), shown)

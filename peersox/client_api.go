@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -114,7 +115,25 @@ func (r *rest) createPairing(ctx context.Context) (p Pairing, err error) {
 	if err == nil && (p.Code == "" || p.Hash == "") {
 		err = fmt.Errorf("%w: a pairing without code or hash", ErrProtocol)
 	}
-	return p, err
+	return tame(p, err)
+}
+
+// maxName is the longest code or hash that a server may give.
+const maxName = 64
+
+// tame refuses a pairing with anything in it that would not be a part of a code or a hash where a user pastes it, such as a
+// command for a shell, or where it is kept (SEC-40).
+func tame(p Pairing, err error) (Pairing, error) {
+	strange := func(r rune) bool {
+		return r != '.' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}
+	if err == nil && (len(p.Code) > maxName || len(p.Hash) > maxName || strings.ContainsFunc(p.Code+p.Hash, strange)) {
+		err = fmt.Errorf("%w: the server gives something else for a code or a hash", ErrProtocol)
+	}
+	if err != nil {
+		return Pairing{}, err
+	}
+	return p, nil
 }
 
 func (r *rest) joinPairing(ctx context.Context, code string) (p Pairing, err error) {
@@ -122,7 +141,7 @@ func (r *rest) joinPairing(ctx context.Context, code string) (p Pairing, err err
 	if err == nil && (p.Code == "" || p.Hash == "") {
 		err = ErrCode
 	}
-	return p, err
+	return tame(p, err)
 }
 
 func (r *rest) validate(ctx context.Context, p Pairing) (valid bool, err error) {

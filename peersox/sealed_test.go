@@ -600,3 +600,43 @@ func TestSealedRestore(t *testing.T) {
 		t.Error(got, err)
 	}
 }
+
+// A server gives what would be more than a code or a hash where it is pasted or kept: it is refused, whether there is to be a secret
+// or not (SEC-40).
+func TestStrangeCode(t *testing.T) {
+	f := startFake(t)
+	secret := string(NewSecret())
+	good := Pairing{Code: "12345.", Hash: strings.Repeat("0aF", 21) + "9"}
+	var answer Pairing
+	f.rest = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, "/api/code/") {
+			json.NewEncoder(w).Encode(answer)
+			return true
+		}
+		return false
+	}
+	for _, c := range []struct {
+		code, hash string
+		ok         bool
+	}{
+		{good.Code, good.Hash, true},
+		{"123456\nrm -r x", good.Hash, false}, {"$(date)", good.Hash, false}, {"123456;x", good.Hash, false}, {"123456 x", good.Hash, false},
+		{"123456-" + secret + "#", good.Hash, false}, {"x/123456", good.Hash, false}, {"\u202e123456", good.Hash, false},
+		{strings.Repeat("1", 65), good.Hash, false}, {good.Code, good.Hash + "0", false}, {good.Code, "0_" + secret, false},
+	} {
+		answer = Pairing{Code: c.code, Hash: c.hash}
+		for _, seal := range []bool{true, false} {
+			u := newUser(t, ClientConfig{URL: f.URL, Seal: seal})
+			p, err := u.CreatePairing(t.Context())
+			joined, err2 := u.JoinPairing(t.Context(), "123456")
+			for _, err := range []error{err, err2} {
+				if c.ok && err != nil || !c.ok && !errors.Is(err, ErrProtocol) {
+					t.Errorf("%q, %q: %v", c.code, c.hash, err)
+				}
+			}
+			if !c.ok && (p != Pairing{} || joined != Pairing{}) {
+				t.Errorf("%q, %q: a pairing all the same", c.code, c.hash)
+			}
+		}
+	}
+}

@@ -77,13 +77,13 @@ func (c *chat) state(e netflux.StateChanged) {
 			c.line("* joining again")
 			return
 		}
-		c.line("* joining %q through %s", c.key, c.url)
+		how, more := "", ""
+		if c.sealed {
+			how, more = ", sealed", " -secret-file FILE"
+		}
+		c.line("* joining %q through %s%s", c.key, c.url, how)
 		if c.made {
-			sealed := ""
-			if c.sealed {
-				sealed = " -secret-file FILE"
-			}
-			c.line("* the group is new; others join it by: netflux chat -signaling %s -key=%s%s", c.url, c.key, sealed)
+			c.line("* the group is new; others join it by: netflux chat -signaling %s -key=%s%s", c.url, c.key, more)
 		}
 	case netflux.Joined:
 		c.in = true

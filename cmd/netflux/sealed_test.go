@@ -117,6 +117,7 @@ func TestChatSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	ada := start(t, "chat", "-key", "k", "-signaling", url, "-loopback", "-secret-file", file)
+	ada.expect("through " + url + ", sealed")
 	a := ada.joined()
 	ben := start(t, "chat", "-key", "k", "-signaling", url, "-loopback", "-secret-file", "-")
 	ben.say(secret, "Hello")
@@ -141,6 +142,9 @@ func TestChatSealed(t *testing.T) {
 		{"-secret-file", file + "x"},
 		{"-secret-file", os.DevNull},
 		{"-secret-file", "-"},
+		{"-secret-file", ""},
+		{"-secret", ""}, // SEC-27
+		{"-secret", " "},
 	} {
 		if status, _, errs := runCommand(append([]string{"chat", "-key", "k", "-signaling", url}, args...)...); status != 2 || strings.Contains(errs, secret[20:40]) {
 			t.Errorf("%q: status %d, %s", args, status, errs)

@@ -38,8 +38,18 @@ const maxKept = 1 << 10
 type secretFlags struct{ text, file string }
 
 func (s *secretFlags) add(f *flag.FlagSet) {
-	f.StringVar(&s.text, "secret", "", "`SECRET` of a sealed group, as netflux secret makes it; all members need the same.\nOthers on this machine can see it in the list of processes: -secret-file is better")
-	f.StringVar(&s.file, "secret-file", "", "`FILE` with the secret; - reads it from the first line of the input")
+	f.Func("secret", "`SECRET` of a sealed group, as netflux secret makes it; all members need the same.\nOthers on this machine can see it in the list of processes: -secret-file is better", filled(&s.text))
+	f.Func("secret-file", "`FILE` with the secret; - reads it from the first line of the input", filled(&s.file))
+}
+
+// filled takes a flag that is not empty, as by a variable of the shell that is not set: the group would not be sealed (SEC-27).
+func filled(to *string) func(string) error {
+	return func(s string) error {
+		if *to = s; strings.TrimSpace(s) == "" {
+			return errors.New("it is empty, and the group would not be sealed")
+		}
+		return nil
+	}
 }
 
 // read returns the secret, "" if there is none. stdin is where the first line is read from, byte by byte, so that the rest

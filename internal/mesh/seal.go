@@ -24,6 +24,8 @@ const (
 	MaxSessions = 4
 	// StrangerTimeout is how long a session is kept with one that does not become a member.
 	StrangerTimeout = ConnectTimeout + InitTimeout + 6*time.Second
+	// maxKnown is of how many ids identities are known, as a multiple of Config.MaxMembers.
+	maxKnown = 4
 	// KnownTime is how long the identity of one that is no member is remembered (SEC-23).
 	KnownTime = 60 * time.Second
 

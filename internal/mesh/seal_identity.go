@@ -7,14 +7,25 @@ import (
 	"github.com/meshpair/meshpair/internal/sealed"
 )
 
-// vouch checks who is at the other end of a session (SEC-11, SEC-23, SEC-26).
+// vouch checks who is at the other end of a session, and drops that if it is somebody with whom there is to be none (SEC-11,
+// SEC-23, SEC-26).
 func (c *Core) vouch(from address, t *sealed.Session) error {
+	err := c.accepts(from, t)
+	if err != nil {
+		t.Erase() // SEC-10
+	}
+	return err
+}
+
+func (c *Core) accepts(from address, t *sealed.Session) error {
 	public, id := t.Peer()
 	switch {
 	case !from.signaling && id != from.id: // SEC-11
 		return fmt.Errorf("%w: member %d says that it is %d", ErrIdentity, from.id, id)
 	case !c.mayBe(public):
 		return ErrNotListed
+	case !c.roomFor(id):
+		return errMembers
 	case !c.believe(id, public, 0):
 		return ErrIdentity
 	}
@@ -26,6 +37,28 @@ func (c *Core) mayBe(public sealed.Public) bool {
 	return c.cfg.Allow == nil || slices.Contains(c.cfg.Allow, public)
 }
 
+// roomFor reports whether the identity that an id shows can be kept. Where there is none left it takes the place of what was
+// heard longest ago of one that is no member: else who tells of many would have those forgotten who come, and could take
+// their ids (SEC-23).
+func (c *Core) roomFor(id uint32) bool {
+	s := c.seal
+	if s.known[id] != nil || len(s.known) < maxKnown*c.cfg.MaxMembers {
+		return true
+	}
+	var oldest *known
+	var at uint32
+	for other, k := range s.known {
+		if k.by == 0 || c.members[other] != nil {
+			continue
+		}
+		if oldest == nil || k.last < oldest.last || k.last == oldest.last && other < at {
+			oldest, at = k, other
+		}
+	}
+	delete(s.known, at)
+	return oldest != nil
+}
+
 // believe notes what a member says of another one's identity, or what that has shown itself. It reports whether that is
 // what was known before, if anything was; else the user is told, once of each who says so (SEC-23, SEC-25).
 func (c *Core) believe(id uint32, public sealed.Public, by uint32) bool {
@@ -34,7 +67,7 @@ func (c *Core) believe(id uint32, public sealed.Public, by uint32) bool {
 	}
 	k := c.seal.known[id]
 	if k == nil {
-		if len(c.seal.known) < 4*c.cfg.MaxMembers {
+		if len(c.seal.known) < maxKnown*c.cfg.MaxMembers {
 			c.seal.known[id] = &known{public: public, by: by, last: c.now}
 			c.startSweep()
 		}

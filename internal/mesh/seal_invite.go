@@ -126,6 +126,7 @@ func (c *Core) hand(ch *channel, second []byte) error {
 func (c *Core) meet(v *visit, t *sealed.Session, asked bool) error {
 	public, _ := t.Peer()
 	if public != v.peer { // SEC-20
+		t.Erase() // SEC-10
 		return ErrIdentity
 	}
 	if err := c.vouch(address{signaling: true}, t); err != nil {

@@ -338,3 +338,53 @@ func TestSealedInitial(t *testing.T) {
 		}
 	}
 }
+
+// TestSealedKnownFull has a member tell of so many that no more can be remembered: who shows its identity then is remembered
+// all the same, and nobody else can take its id (SEC-23). Those who have shown theirs make no room: there the handshake is refused.
+func TestSealedKnownFull(t *testing.T) {
+	s := newSim(t, 30)
+	nodes := s.sealedGroup(2, Config{MaxMembers: 5})
+	a, b := nodes[0].core, nodes[1].core
+	a.begin(s.now)
+	for i := range uint32(100) {
+		public := identityOf(byte(i)).Public()
+		a.learn([]uint32{MinID + i}, [][]byte{public[:]}, b.ID())
+	}
+	a.seal.known[b.ID()] = &known{public: b.seal.identity.Public(), by: b.ID()} // a member's stays, although heard of first
+	if n := len(a.seal.known); n != maxKnown*5 {
+		t.Fatalf("%d identities are known", n)
+	}
+	shown := func(id uint32, identity *sealed.Identity) error {
+		keys := keysOf(1)
+		h, first, _ := keys.Initiate(sealed.Self{Identity: identity, ID: id, Index: id}, nil)
+		r, second, _ := keys.Respond(sealed.Self{Identity: a.seal.identity, ID: a.ID(), Index: id}, nil, first)
+		_, third, err := h.Finish(second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, err := r.Complete(third)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = a.vouch(address{id: id, me: a.ID()}, session)
+		if _, _, sealing := session.Seal(nil, nil); (sealing == nil) != (err == nil) { // SEC-10
+			t.Errorf("refused for %v, sealing: %v", err, sealing)
+		}
+		return err
+	}
+	for i := range uint32(maxKnown*5 - 1) { // b is known too
+		id := MinID + 1000 + i
+		if err := shown(id, identityOf(1)); err != nil {
+			t.Error(err)
+		}
+		if err := shown(id, identityOf(2)); !errors.Is(err, ErrIdentity) {
+			t.Errorf("another one takes the id of one that is known: %v", err)
+		}
+	}
+	if err := shown(MinID+2000, identityOf(1)); err != errMembers || len(a.seal.known) != maxKnown*5 {
+		t.Errorf("%v, %d identities are known", err, len(a.seal.known))
+	}
+	if err := shown(b.ID(), b.seal.identity); err != nil {
+		t.Error(err)
+	}
+}

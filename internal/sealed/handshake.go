@@ -44,14 +44,19 @@ type Handshake struct {
 	peer  Self // without its identity
 }
 
-// begin returns the state of one end, with a new ephemeral key.
-func (k *Keys) begin(initiator bool, self Self, rand io.Reader) (*Handshake, error) {
-	e, err := NewIdentity(rand)
-	if err != nil {
-		return nil, err
-	}
+// begin returns the state of one end, without an ephemeral key.
+func (k *Keys) begin(initiator bool, self Self) *Handshake {
 	prologue := append([]byte(labelRoot), k.room[:]...)
-	return &Handshake{keys: k, noise: newNoise(initiator, prologue, &k.psk, self.Identity.key, e.key), self: self}, nil
+	return &Handshake{keys: k, noise: newNoise(initiator, prologue, &k.psk, self.Identity.key, nil), self: self}
+}
+
+// draw makes the ephemeral key.
+func (h *Handshake) draw(rand io.Reader) error {
+	e, err := NewIdentity(rand)
+	if err == nil {
+		h.noise.e = e.key
+	}
+	return err
 }
 
 // proof shows that who made the last of these ephemeral keys has the secret, before that one is told anything (SEC-9): in
@@ -66,8 +71,8 @@ func (k *Keys) proof(ephemeral ...*ecdh.PublicKey) []byte {
 
 // Initiate begins a handshake and returns its first message. It fails only if rand does; nil is that of crypto/rand.
 func (k *Keys) Initiate(self Self, rand io.Reader) (*Handshake, []byte, error) {
-	h, err := k.begin(true, self, rand)
-	if err != nil {
+	h := k.begin(true, self)
+	if err := h.draw(rand); err != nil {
 		return nil, nil, err
 	}
 	return h, h.noise.write1(k.proof(h.noise.e.PublicKey())), nil
@@ -79,13 +84,13 @@ func (k *Keys) Respond(self Self, rand io.Reader, message1 []byte) (*Handshake, 
 	if len(message1) != keySize+sha256.Size+tagSize {
 		return nil, nil, ErrHandshake
 	}
-	h, err := k.begin(false, self, rand)
-	if err != nil {
-		return nil, nil, err
-	}
+	h := k.begin(false, self)
 	proof, err := h.noise.read1(message1)
 	if err != nil || !hmac.Equal(proof, k.proof(h.noise.re)) { // SEC-9
 		return nil, nil, ErrSecret
+	}
+	if err := h.draw(rand); err != nil { // not before: a stranger has no more than its proof checked (SEC-29)
+		return nil, nil, err
 	}
 	proof = k.proof(h.noise.re, h.noise.e.PublicKey())
 	message2, err := h.noise.write2(append(proof, self.hello()...))

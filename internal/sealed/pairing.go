@@ -136,8 +136,17 @@ func (p *Pairing) roads() *Roads {
 	if !p.noise.initiator {
 		r.send, r.receive = r.receive, r.send
 	}
-	p.noise, p.e, p.s = nil, nil, nil // SEC-10
+	p.Erase()
 	return r
+}
+
+// Erase ends a handshake that is over or given up: it overwrites its keys and lets go of all else (SEC-10, SEC-42). Nothing
+// else may be called then.
+func (p *Pairing) Erase() {
+	if p.noise != nil {
+		p.noise.erase()
+	}
+	*p = Pairing{}
 }
 
 // Roads are what a handshake of a pairing leads to: the keys of all connections that follow (SEC-43).
@@ -154,6 +163,9 @@ func (r *Roads) Channel(n uint64) *Road {
 func (r *Roads) road(info string) *Road {
 	return &Road{newLane(expand(r.send[:], info)), newLane(expand(r.receive[:], info))}
 }
+
+// Erase overwrites the keys: there is to be no other road (SEC-10).
+func (r *Roads) Erase() { *r = Roads{} }
 
 // A Road seals what goes over a connection that keeps the order of messages, and opens what comes (SEC-43, SEC-44).
 type Road struct{ out, in lane }
@@ -178,6 +190,9 @@ func (r *Road) Open(b, sealed []byte) ([]byte, error) {
 	}
 	return opened, nil
 }
+
+// Erase ends a road: it overwrites the keys and lets go of all else (SEC-10). Nothing can be sealed or opened then.
+func (r *Road) Erase() { r.out, r.in = lane{next: MaxCounter}, lane{next: MaxCounter} }
 
 // A lane is one direction of a road.
 type lane struct {

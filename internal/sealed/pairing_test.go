@@ -346,19 +346,31 @@ func TestRoads(t *testing.T) {
 	}
 }
 
-// TestPairingKeysGone: after its handshake an end has none of the keys with which it began (SEC-42).
+// TestPairingKeysGone: after its handshake an end has none of the keys with which it began, and in the end none at all (SEC-10,
+// SEC-42).
 func TestPairingKeysGone(t *testing.T) {
 	a, _ := NewPairing(PairingSecret{1}, "", "", nil)
 	b, _ := NewPairing(PairingSecret{1}, "", "", nil)
 	m2, err := b.Respond(a.Initiate(), nil)
 	check(t, err)
-	m3, _, _, err := a.Finish(m2, nil)
+	before := []*noise{a.noise, b.noise}
+	m3, _, roads, err := a.Finish(m2, nil)
 	check(t, err)
 	_, _, err = b.Complete(m3)
 	check(t, err)
-	for _, p := range []*Pairing{a, b} {
-		if p.noise != nil || p.e != nil || p.s != nil {
+	for i, p := range []*Pairing{a, b} {
+		n := before[i]
+		if p.noise != nil || p.e != nil || p.s != nil || p.keys != (Keys{}) || n.e != nil || n.ck != [keySize]byte{} || n.key != [keySize]byte{} {
 			t.Error("there are keys")
 		}
+	}
+	road := roads.Relay()
+	road.Erase()
+	roads.Erase()
+	if *roads != (Roads{}) || road.in.key != [keySize]byte{} || road.out.key != [keySize]byte{} || road.in.aead != nil || road.out.aead != nil {
+		t.Error("there are keys of a road")
+	}
+	if _, err := road.Seal(nil, nil); !errors.Is(err, ErrExhausted) {
+		t.Error(err)
 	}
 }

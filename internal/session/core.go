@@ -319,6 +319,7 @@ func (c *Core) settle() {
 // finish ends the session for good.
 func (c *Core) finish() {
 	c.over = true
+	c.forget()
 	c.refuseSends(ErrClosed)
 	c.refuseUpgrades(ErrClosed)
 	c.out(Over{c.reason, c.lost()})

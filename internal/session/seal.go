@@ -24,6 +24,22 @@ var (
 	ErrCutShort = errors.New("peersox: the connection was cut short, without a goodbye of the other end")
 )
 
+// forget ends the keys of a connection that is over (SEC-10, SEC-42).
+func (c *Core) forget() {
+	if c.cfg.Seal == nil {
+		return
+	}
+	c.cfg.Seal.Erase()
+	if c.roads != nil {
+		c.roads.Erase()
+	}
+	for _, r := range c.road {
+		if r != nil {
+			r.Erase()
+		}
+	}
+}
+
 // sealedText begins what is sealed and is no frame (SEC-43).
 const sealedText = 0
 

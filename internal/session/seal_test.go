@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -205,6 +206,45 @@ func TestSealedChannels(t *testing.T) {
 	tb.outs = nil
 	tb.bytes(Channel, tb.sealed(tb.roads.Channel(4), false, textFrame(2, "fourth")))
 	tb.expect(Deliver{true, []byte("fourth")})
+}
+
+// When a connection is over, and when a data channel is replaced, nothing is left that could open what went over it (SEC-10,
+// SEC-42).
+func TestSealedForgets(t *testing.T) {
+	gone := func(what string, r *sealed.Road) {
+		t.Helper()
+		if _, err := r.Seal(nil, nil); !errors.Is(err, sealed.ErrExhausted) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	tb := sealedPair(t, Config{}, true)
+	tb.step(Local{1, Signal{Type: SignalOffer, SDP: "v=0"}})
+	tb.open()
+	first, relay := tb.core.road[Channel], tb.core.road[Relay]
+	tb.step(Ended{Way: Channel, Attempt: 1})
+	tb.step(Upgrade{7})
+	tb.step(Local{2, Signal{Type: SignalOffer, SDP: "v=0"}})
+	tb.step(Opened{2, "label", 65_535})
+	second := tb.core.road[Channel]
+	if second == first {
+		t.Fatal("there is no other channel")
+	}
+	gone("the first channel", first)
+	if _, err := second.Seal(nil, nil); err != nil {
+		t.Error(err)
+	}
+	tb.step(Ended{Way: Channel, Attempt: 2})
+	tb.step(Ended{Way: Relay})
+	gone("the second channel", second)
+	gone("the relay", relay)
+	if !tb.core.over || *tb.core.roads != (sealed.Roads{}) {
+		t.Error("there are keys")
+	}
+	tb = met(t, Config{}, false) // given up
+	tb.step(Ended{Way: Relay})
+	if want := new(sealed.Pairing); !reflect.DeepEqual(tb.core.cfg.Seal, want) {
+		t.Error("there are keys of a handshake")
+	}
 }
 
 // Nobody is told that the peer is there before the handshake is over, and nothing can be sent (SEC-42).

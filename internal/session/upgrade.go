@@ -173,6 +173,9 @@ func (c *Core) opened(in Opened) {
 	p.pingAt = c.now + PingInterval
 	c.label, c.maxSend = in.Label, in.MaxSend
 	if c.roads != nil {
+		if old := c.road[Channel]; old != nil {
+			old.Erase() // SEC-10
+		}
 		c.road[Channel] = c.roads.Channel(p.offer)
 	}
 	if c.kind != ours { // its hello would have come before its signals
