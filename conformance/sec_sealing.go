@@ -333,7 +333,7 @@ var secSealing = []*Case{
 	},
 	{
 		ID: "SEC-51/two", Requirements: []string{"SEC-51"}, Level: Must,
-		Sentence: "Of two sessions with a member both are open, and the one is used of which it was the initiator last.",
+		Sentence: "Of two sessions with a member both are open, and it answers in the one that the other end has made last.",
 		run: onSealed(func(z *sealedStage) {
 			a, v := z.pair()
 			w := v.relay("A", a.id)
@@ -422,8 +422,6 @@ func (v *voice) expectSigns(want int, counters ...uint64) {
 	}
 	v.run.expect(got == want, fmt.Sprintf("answers to probes with the counters %v", counters), fmt.Sprint(want), got)
 }
-
-func (v *voice) number0() string { return fmt.Sprint(v.number) }
 
 // A bodied is a part of a message to all, sealed once.
 type bodied struct{ key, body, digest []byte }
