@@ -28,7 +28,14 @@ func (d *door) internal() *link { return d.channel(true) }
 
 func (d *door) channel(init bool) *link {
 	l := d.run.newLink(d.name, nil)
-	l.ws, l.init = d, init
+	l.init = init
+	d.pump(l)
+	return l
+}
+
+// pump has a channel take what comes.
+func (d *door) pump(l *link) {
+	l.ws = d
 	go func() {
 		for {
 			a, err := d.in.take(time.Now().Add(time.Hour), func(arrival) bool { return true })
@@ -39,5 +46,4 @@ func (d *door) channel(init bool) *link {
 			l.receive(a.raw, false)
 		}
 	}()
-	return l
 }

@@ -47,6 +47,7 @@ type link struct {
 	pc    *webrtc.PeerConnection
 	dc    *webrtc.DataChannel
 	ws    *door
+	seal  *session // in a sealed group
 
 	mu   sync.Mutex
 	init bool          // messages are Messages
@@ -60,7 +61,7 @@ type received struct {
 	at   time.Time
 	raw  []byte
 	text bool
-	env  envelope // of a Message
+	env  envelope // of a Message; of one that was sealed, what it stands for
 }
 
 func (r received) String() string {
@@ -123,6 +124,10 @@ func (l *link) receive(b []byte, text bool) {
 
 func (l *link) take(b []byte, text bool) {
 	m := received{at: time.Now(), raw: b, text: text}
+	if l.seal != nil {
+		l.takeSealed(m)
+		return
+	}
 	l.mu.Lock()
 	init := l.init
 	l.mu.Unlock()
@@ -166,6 +171,9 @@ func (l *link) raw(b []byte) {
 
 // send sends a Message of this end to the peer under test.
 func (l *link) send(service uint32, content []byte) {
+	if l.seal != nil {
+		service, content = serviceSealed, l.seal.seal(service, content)
+	}
 	l.raw(envelope{l.me, l.other, service, content}.encode())
 }
 

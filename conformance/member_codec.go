@@ -37,6 +37,16 @@ func (fs fields) find(number int) *field {
 
 func (fs fields) has(number int) bool { return fs.find(number) != nil }
 
+// all returns what is in each of a field that may be repeated.
+func (fs fields) all(number int) (all [][]byte) {
+	for _, f := range fs {
+		if f.number == number {
+			all = append(all, f.bytes)
+		}
+	}
+	return all
+}
+
 func (fs fields) uint(number int) uint32 {
 	if f := fs.find(number); f != nil {
 		return uint32(f.value)

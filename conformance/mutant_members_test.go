@@ -99,6 +99,45 @@ var memberMutants = []mutant{
 	{name: "its driver ends with status 1", driver: "status", cases: []string{"DRV-3/peer"}},
 	{name: "it counts ids below 2^31 as members", driver: "ghost", cases: []string{"CHN-3/spoofed", "MSH-14/unknown"}},
 	{name: "its user hears of no leave", driver: "deaf", cases: []string{"STA-12/alone", "CHN-19/silence"}},
+	{name: "seals nothing", driver: "unsealed", cases: []string{"SEC-4/room-name", "SEC-8/joiner", "SEC-27/unsealed"}},
+	{name: "its user hears of no refusal", driver: "discreet", cases: []string{"SEC-9/impostor", "SEC-26/list"}},
+	{name: "its user hears of an identity too many", driver: "misnames", cases: []string{"SEC-8/member"}},
+	{name: "a handshake without a proof", spoil: inService(serviceSealed, 1, func(_ bool, f *field) {
+		h := mustParse(f.bytes)
+		h.find(2).bytes = flipped(h.bytes(2), 40)
+		f.bytes = h.encode()
+	}), cases: []string{"SEC-8/joiner", "SEC-8/member", "SEC-11/another-id"}},
+	{name: "sealed messages to all", spoil: inEnvelope(serviceSealed, func(channel bool, fs fields) fields {
+		if channel {
+			return fs.with(2, 0)
+		}
+		return fs
+	}), cases: []string{"SEC-8/joiner"}},
+	{name: "one counter", spoil: inService(serviceSealed, 2, func(_ bool, f *field) { f.bytes = mustParse(f.bytes).with(2, 0).encode() }),
+		cases: []string{"SEC-8/joiner", "SEC-17/sends"}},
+	{name: "a body for none", spoil: inService(serviceSealed, 2, func(_ bool, f *field) { f.bytes = mustParse(f.bytes).without(4).encode() }),
+		cases: []string{"SEC-17/sends"}},
+	{name: "passes on nothing that is sealed", spoil: inEnvelope(serviceSealed, func(channel bool, fs fields) fields {
+		if channel && fs.uint(1) == member(5) {
+			return nil
+		}
+		return fs
+	}), cases: []string{"SEC-36/forwards"}},
+	{name: "sealed initPing with the key of another group", spoil: inService(serviceBeat, 1, func(_ bool, f *field) {
+		p := mustParse(f.bytes)
+		p.find(5).bytes = []byte("another")
+		f.bytes = p.encode()
+	}), cases: []string{"SEC-4/room-name"}},
+	{name: "sealed initPing without identities", spoil: inService(serviceBeat, 1, func(_ bool, f *field) { f.bytes = mustParse(f.bytes).without(77).encode() }),
+		cases: []string{"SEC-8/member"}},
+	{name: "sealed initPong with another id", spoil: inService(serviceBeat, 2, func(_ bool, f *field) { f.value ^= 1 }),
+		cases: []string{"SEC-8/joiner", "SEC-22/dials"}},
+	{name: "bye without end", spoil: inService(serviceDelivery, 5, func(_ bool, f *field) { f.number = 9 }), cases: []string{"SEC-34/end"}},
+	{name: "messages to all that do not say so", spoil: inService(serviceUser, 79, func(_ bool, f *field) { f.number = 80 }), cases: []string{"SEC-17/sends"}},
+	{name: "sealed messages that it lets pass again", spoil: twice, cases: []string{"SEC-8/joiner", "SEC-15/replayed"}},
+	{name: "message 3 for whomever", spoil: thirdForAll, cases: []string{"SEC-9/impostor", "SEC-26/list"}},
+	{name: "message 2 for strangers", spoil: secondForAll, cases: []string{"SEC-9/stranger", "SEC-29/recorded"}},
+	{name: "a handshake that never comes again", spoil: firstOnce, cases: []string{"SEC-19/repeated"}},
 	{name: "its user hears messages twice", driver: "twice", cases: []string{"MSG-10/doubles"}},
 }
 
@@ -201,6 +240,55 @@ func loseConnects(n int32) spoiler {
 			}
 			return [][]byte{b}
 		}
+	}
+}
+
+// shakes returns the Message of a handshake of some step that a message has in it; ok is false for others.
+func shakes(channel bool, b []byte, step uint32) (e envelope, ok bool) {
+	if !channel {
+		b = mustParse(b).sub(2).bytes(4)
+	}
+	e, err := parseEnvelope(b)
+	return e, err == nil && e.service == serviceSealed && mustParse(e.content).sub(1).uint(1) == step
+}
+
+// thirdForAll has a message 3 come after each message 1.
+func thirdForAll() func(bool, []byte) [][]byte {
+	return func(channel bool, b []byte) [][]byte {
+		e, ok := shakes(channel, b, 1)
+		if !ok {
+			return [][]byte{b}
+		}
+		e.content = handshakeMessage(3, make([]byte, 72))
+		third := e.encode()
+		if !channel {
+			third = content{data: third}.message()
+		}
+		return [][]byte{b, third}
+	}
+}
+
+// secondForAll has each message 2 go to the peer before as well that the server has led.
+func secondForAll() func(bool, []byte) [][]byte {
+	return func(channel bool, b []byte) [][]byte {
+		if _, ok := shakes(channel, b, 2); !ok || channel {
+			return [][]byte{b}
+		}
+		c := mustParse(b).sub(2)
+		return [][]byte{b, content{recipient: c.uint(2) - 1, data: c.bytes(4)}.message()}
+	}
+}
+
+// firstOnce has no message 1 come twice.
+func firstOnce() func(bool, []byte) [][]byte {
+	var seen sync.Map
+	return func(channel bool, b []byte) [][]byte {
+		if e, ok := shakes(channel, b, 1); ok {
+			if _, twice := seen.LoadOrStore(string(e.content), true); twice {
+				return nil
+			}
+		}
+		return [][]byte{b}
 	}
 }
 

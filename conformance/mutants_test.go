@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -153,6 +154,9 @@ func liar(mode string, command ...string) *exec.Cmd {
 func lie(mode string, command []string) int {
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr
+	if mode == "unsealed" {
+		cmd.Stdin = withoutSecrets(os.Stdin)
+	}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -173,6 +177,10 @@ func lie(mode string, command []string) int {
 			line = bytes.Replace(line, []byte(`"event":"error"`), []byte(`"event":"ok"`), 1)
 		case mode == "ghost":
 			line = bytes.Replace(line, []byte(`"members":[`), []byte(`"members":[5,`), 1)
+		case mode == "discreet" && is(`"event":"refused"`):
+			continue
+		case mode == "misnames":
+			line = bytes.Replace(line, []byte(`"identities":{`), []byte(`"identities":{"5":"",`), 1)
 		case mode == "deaf" && is(`"event":"leave"`):
 			continue
 		case mode == "wavers" && is(`"event":"join"`) && is("2147483651"): // member 3
@@ -186,6 +194,19 @@ func lie(mode string, command []string) int {
 		return 1
 	}
 	return 0
+}
+
+// withoutSecrets has groups joined as if they were not sealed.
+func withoutSecrets(commands io.Reader) io.Reader {
+	r, w := io.Pipe()
+	go func() {
+		lines := bufio.NewScanner(commands)
+		for lines.Scan() {
+			fmt.Fprintln(w, strings.Replace(lines.Text(), `"secret":`, `"forgotten":`, 1))
+		}
+		w.CloseWithError(lines.Err())
+	}()
+	return r
 }
 
 func caseOf(t *testing.T, all []*Case, id string) *Case {

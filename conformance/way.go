@@ -13,7 +13,8 @@ import (
 // one under test: through signaling, or inside the group over some link.
 type way struct {
 	run  *run
-	name string // the scripted peer
+	name string   // the scripted peer
+	seal *session // in a sealed group
 	put  func(service uint32, content []byte)
 	take func(until time.Time, match func(envelope) bool) (envelope, error)
 	// instead says what came instead of what was expected.
@@ -129,10 +130,19 @@ func (w *way) offer(label string) *half {
 	return h
 }
 
+// link is the suite's end of a data channel that is agreed on by this way.
+func (w *way) link(pc *webrtc.PeerConnection) *link {
+	l := w.run.newLink(w.name, pc)
+	if w.seal != nil {
+		l.seal, l.me, l.other = w.seal, w.seal.me, w.seal.other
+	}
+	return l
+}
+
 // prepare makes an offer without sending it.
 func (w *way) prepare(label string) (*half, string) {
 	pc := w.run.connection()
-	l := w.run.newLink(w.name, pc)
+	l := w.link(pc)
 	dc, err := pc.CreateDataChannel(label, nil)
 	if err == nil {
 		h := &half{l, w, l.attach(dc)}
@@ -202,7 +212,7 @@ func (w *way) answer(offer string) *link {
 // prepareAnswer makes an answer without sending it.
 func (w *way) prepareAnswer(offer string) (*half, string) {
 	pc := w.run.connection()
-	l := w.run.newLink(w.name, pc)
+	l := w.link(pc)
 	h := &half{l, w, make(chan struct{})}
 	pc.OnDataChannel(func(dc *webrtc.DataChannel) {
 		opened := l.attach(dc)

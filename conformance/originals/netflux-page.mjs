@@ -72,7 +72,10 @@ function install() {
       }
     })
   const commands = {
-    async join({ signaling, key, ice, relayOnly, autoRejoin = true }) {
+    async join({ signaling, key, secret, ice, relayOnly, autoRejoin = true }) {
+      if (secret !== undefined) {
+        throw Object.assign(new Error('the original knows no sealed groups'), { unsupported: true })
+      }
       group = new window.netflux.WebGroup({
         signalingServer: signaling,
         rtcConfiguration: { iceServers: ice || [], iceTransportPolicy: relayOnly ? 'relay' : 'all' },
