@@ -112,8 +112,18 @@ func TestJudgedApart(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			r := caseOf(t, everything()[test.flag], test.id).Run(test.target)
-			if r.Verdict() != test.verdict || r.Behaviour() != test.behaviour || r.Close() != test.ending {
+			c := caseOf(t, everything()[test.flag], test.id)
+			judged := func(r Result) bool {
+				return r.Verdict() == test.verdict && r.Behaviour() == test.behaviour && r.Close() == test.ending
+			}
+			r := c.Run(test.target)
+			if !judged(r) { // as in onceMore
+				again.Lock()
+				defer again.Unlock()
+				t.Logf("is run once more: %v", r)
+				r = c.Run(test.target)
+			}
+			if !judged(r) {
 				t.Errorf("%s, %s, %s; want %s, %s, %s: %v", r.Verdict(), r.Behaviour(), r.Close(), test.verdict, test.behaviour, test.ending, r)
 			}
 		})

@@ -73,7 +73,7 @@ function install() {
     })
   const commands = {
     async join({ signaling, key, secret, ice, relayOnly, autoRejoin = true }) {
-      if (secret !== undefined) {
+      if (secret) {
         throw Object.assign(new Error('the original knows no sealed groups'), { unsupported: true })
       }
       group = new window.netflux.WebGroup({
