@@ -75,7 +75,8 @@ func (c *Client) CreatePairing(ctx context.Context) (Pairing, error) {
 
 // JoinPairing asks the server for the pairing of which the other client has got the code. Text is what [ParseCode] takes:
 // with a secret the pairing is sealed, with a code alone it is not. A code can be used once; the pairing is valid for seven
-// days from then on. It fails with ErrSecretText, before the server is asked, or with ErrCode if that knows no such code.
+// days from then on. It fails with ErrSecretText, before the server is asked, with ErrCode if that knows no such code, or with ErrProtocol if it gives another
+// one (SEC-40).
 func (c *Client) JoinPairing(ctx context.Context, text string) (Pairing, error) {
 	code, secret, err := ParseCode(text)
 	if err != nil {
@@ -89,7 +90,7 @@ func (c *Client) JoinPairing(ctx context.Context, text string) (Pairing, error) 
 	if err != nil {
 		return Pairing{}, err
 	}
-	if secret != "" && p.Code != code { // SEC-40
+	if p.Code != code { // SEC-40
 		return Pairing{}, fmt.Errorf("%w: the server gives another code", ErrProtocol)
 	}
 	p.Secret = secret

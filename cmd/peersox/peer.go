@@ -61,6 +61,21 @@ func (r request) pairing() peersox.Pairing {
 // An object is a line of output.
 type object map[string]any
 
+// reasons are those that a user must be able to tell apart (SEC-48).
+var reasons = map[string]error{
+	"text": peersox.ErrSecretText, "secret": peersox.ErrSecret, "unsealed": peersox.ErrUnsealed,
+	"missing": peersox.ErrNoSecret, "forged": peersox.ErrForged, "cut": peersox.ErrCutShort,
+}
+
+// reason adds which of the reasons an error has, if it has one.
+func (o object) reason(err error) {
+	for name, reason := range reasons {
+		if errors.Is(err, reason) {
+			o["reason"] = name
+		}
+	}
+}
+
 // A driven peer is a client and those who steer it.
 type driven struct {
 	log      *slog.Logger
@@ -124,6 +139,7 @@ func (d *driven) answer(req request, o object, err error) {
 		if errors.Is(err, errUnknown) {
 			o["unsupported"] = true // DRV-1
 		}
+		o.reason(err)
 	}
 	if req.N != nil && *req.N != "" { // "" stands for what is no number
 		o["n"] = *req.N
@@ -356,6 +372,7 @@ func eventObject(e peersox.Event) object {
 		o := object{"event": "connectionClosed"}
 		if e.Err != nil {
 			o["message"] = e.Err.Error()
+			o.reason(e.Err)
 		}
 		return o
 	case peersox.Message:

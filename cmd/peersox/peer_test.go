@@ -102,10 +102,10 @@ func TestPeerSealed(t *testing.T) {
 	a.ok(with("connect", pairing))
 	b.ok(with("connect", object{"code": made["code"], "hash": made["hash"], "secret": made["secret"]}))
 	a.event(object{"event": "connectionClosed"}) // of before
-	if e := a.event(object{"event": "connectionClosed"}); !strings.Contains(fmt.Sprint(e["message"]), "no secret") {
+	if e := a.event(object{"event": "connectionClosed"}); !strings.Contains(fmt.Sprint(e["message"]), "no secret") || e["reason"] != "missing" {
 		t.Error(e)
 	}
-	if e := b.event(object{"event": "connectionClosed"}); !strings.Contains(fmt.Sprint(e["message"]), "not sealed") {
+	if e := b.event(object{"event": "connectionClosed"}); !strings.Contains(fmt.Sprint(e["message"]), "not sealed") || e["reason"] != "unsealed" {
 		t.Error(e)
 	}
 	b.fails(with("connect", object{"code": made["code"], "hash": made["hash"], "secret": "mppair1"}), "not the secret")
