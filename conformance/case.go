@@ -72,6 +72,9 @@ type Target struct {
 	// spoil, for tests of the cases, is what comes in place of a message from a member or
 	// client, on a channel to another one or on a WebSocket to a server; nil changes nothing.
 	spoil func(channel bool, message []byte) [][]byte
+	// dull, for tests of the cases, is what a client of a sealed pairing is to take no notice of, as it is kept from it: forged,
+	// unsealed, or "".
+	dull string
 	// spoilCode changes the close codes of a member in the same way.
 	spoilCode func(code int) int
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -37,7 +38,9 @@ type duet struct {
 	url     string
 	sockets *inbox[*peer]
 	socket  *peer
-	connect int // the number of the command
+	connect int   // the number of the command
+	sealed  *road // by the server, when all is sealed; else nil
+	rest    rest  // what the server is asked
 }
 
 // inDuet makes the function of a case.
@@ -70,12 +73,7 @@ func inDuet(f func(*duet)) func(*run) {
 
 // serve answers the client's requests.
 func (d *duet) serve(w http.ResponseWriter, r *http.Request) {
-	var answer any
 	switch r.URL.Path {
-	case "/api/config":
-		answer = map[string]any{"iceServers": []any{}}
-	case "/api/token/get":
-		answer = map[string]string{"token": testToken}
 	case "/ws":
 		conn, rw, err := w.(http.Hijacker).Hijack()
 		if err != nil {
@@ -90,12 +88,9 @@ func (d *duet) serve(w http.ResponseWriter, r *http.Request) {
 		p.write([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + protocol +
 			"Sec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum[:]) + "\r\n\r\n"))
 		d.sockets.add(p)
-		return
 	default:
-		http.NotFound(w, r)
-		return
+		d.rest.serve(w, r)
 	}
-	json.NewEncoder(w).Encode(answer)
 }
 
 // do has the client do something, and expects that it can.
@@ -122,14 +117,23 @@ func (d *duet) expectUser(what, want string) {
 	d.expect(err == nil && string(data) == want, what, fmt.Sprintf("the message %.80q", want), fmt.Sprintf("%.80q %v", data, err))
 }
 
+func (d *duet) init(more driver.Command) {
+	c := driver.Command{"cmd": "init", "url": d.url, "loopback": true}
+	maps.Copy(c, more)
+	d.do(c)
+}
+
 // open has the client connect, and answers with the WebSocket.
 func (d *duet) open(more driver.Command) {
-	c := driver.Command{"cmd": "init", "url": d.url, "loopback": true}
-	for k, v := range more {
-		c[k] = v
-	}
-	d.do(c)
-	n, err := d.driver.Send(driver.Command{"cmd": "connect", "code": testPair.Code, "hash": testPair.Hash})
+	d.init(more)
+	d.connects(nil)
+}
+
+// connects has the client connect with the pairing, and what else there is of it.
+func (d *duet) connects(more driver.Command) {
+	c := driver.Command{"cmd": "connect", "code": testPair.Code, "hash": testPair.Hash}
+	maps.Copy(c, more)
+	n, err := d.driver.Send(c)
 	if err != nil {
 		d.fail("the client under test is told to connect", "that it does", err.Error())
 	}
@@ -142,9 +146,14 @@ func (d *duet) open(more driver.Command) {
 	d.peers = append(d.peers, p)
 }
 
-// register takes the registration and accepts it.
+// register has the client connect and accepts it.
 func (d *duet) register(more driver.Command) {
 	d.open(more)
+	d.registers()
+}
+
+// registers takes the registration and accepts it.
+func (d *duet) registers() {
 	d.socket.registered()
 	d.socket.say(handshakeSuccess)
 	if _, err := d.driver.Answer(timeout, d.connect); err != nil {
@@ -155,8 +164,18 @@ func (d *duet) register(more driver.Command) {
 // pair has the client registered and told of its peer.
 func (d *duet) pair(initiator bool, more driver.Command) {
 	d.register(more)
+	d.meets(initiator)
+	d.met(initiator)
+}
+
+// meets tells the client that its peer is there.
+func (d *duet) meets(initiator bool) {
 	d.socket.say(fmt.Sprintf(`§{"name":"peer.connected","data":{"isInitiator":%v,"pairing":{"code":%q,"hash":%q}}}`,
 		initiator, testPair.Code, testPair.Hash))
+}
+
+// met expects that its user is told that.
+func (d *duet) met(initiator bool) {
 	e := d.event("peerConnected", deadline())
 	d.expect(e.Initiator == initiator, "peerConnected", fmt.Sprint("initiator ", initiator), e.Initiator)
 }
@@ -233,9 +252,9 @@ type psxSignal struct {
 
 // signal waits for the client's next signal; before it there may be frames of PSX-72.
 func (d *duet) signal(until time.Time) psxSignal {
-	f, err := d.socket.fromClient(until)
+	f, err := d.said(until)
 	for err == nil && f.op == opBinary {
-		f, err = d.socket.fromClient(until)
+		f, err = d.said(until)
 	}
 	m, ok := internalOf(f)
 	var s psxSignal
@@ -249,11 +268,27 @@ func (d *duet) signal(until time.Time) psxSignal {
 }
 
 func (d *duet) sendSignal(v any) {
-	b, err := json.Marshal(map[string]any{"name": "peer.signal", "data": v})
-	if err != nil {
-		d.fail("the case", "a signal", err.Error())
+	d.tell("peer.signal", v)
+}
+
+// said reads the next message of the client to its peer by way of the server which has no extension's name.
+func (d *duet) said(until time.Time) (*frame, error) {
+	if d.sealed == nil {
+		return d.socket.fromClient(until)
 	}
-	d.socket.say("§" + string(b))
+	for {
+		text, data, err := d.sealed.take(until)
+		if err != nil {
+			return nil, err
+		}
+		f := &frame{fin: true, op: opBinary, payload: data}
+		if text {
+			f.op = opText
+		}
+		if m, ok := internalOf(f); !ok || !strings.HasPrefix(m.Name, "meshpair.") {
+			return f, nil
+		}
+	}
 }
 
 // upgrade makes the data channel with the client, and returns it when it is open, and what comes over it.
@@ -290,7 +325,7 @@ func (d *duet) upgrade(initiator bool) (*webrtc.DataChannel, *inbox[webrtc.DataC
 		if dc, err := opened.take(time.Now().Add(50*time.Millisecond), func(*webrtc.DataChannel) bool { return true }); err == nil {
 			return dc, in
 		}
-		f, err := d.socket.fromClient(time.Now().Add(50 * time.Millisecond))
+		f, err := d.said(time.Now().Add(50 * time.Millisecond))
 		if m, ok := internalOf(f); ok && m.Name == "peer.signal" {
 			d.remote(pc, m)
 		} else if time.Now().After(end) {
@@ -306,6 +341,7 @@ func (d *duet) remote(pc *webrtc.PeerConnection, m internalMessage) {
 	switch c := s.Candidate; {
 	case c != nil && (c.Candidate == nil || *c.Candidate == "" || c.SDPMid == nil || c.SDPMLineIndex == nil):
 		d.fail("a candidate", "candidate, sdpMid and sdpMLineIndex", string(m.Data))
+	case c != nil && pc.RemoteDescription() == nil: // of a data channel before this one
 	case c != nil:
 		d.try(pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: *c.Candidate, SDPMid: c.SDPMid, SDPMLineIndex: c.SDPMLineIndex}))
 	case s.Type == "answer":

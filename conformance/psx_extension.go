@@ -173,7 +173,12 @@ func (d *duet) wantInternal(name string, data any) {
 func (d *duet) tell(name string, data any) {
 	b, err := json.Marshal(map[string]any{"name": name, "data": data})
 	d.try(err)
-	d.socket.say("§" + string(b))
+	text := append([]byte("§"), b...)
+	if d.sealed != nil {
+		d.sealed.put(true, text)
+	} else {
+		d.socket.say(string(text))
+	}
 }
 
 // A helloData is what meshpair.hello carries.
@@ -221,10 +226,14 @@ func (d *duet) greet(initiator bool, window int, more driver.Command) (h helloDa
 func (d *duet) sendText(text string) { d.do(driver.Command{"cmd": "send", "text": text}) }
 
 // wantEnd expects that the client under test ends the connection.
-func (d *duet) wantEnd(why string) {
+func (d *duet) wantEnd(why string) { d.ending(why) }
+
+// ending is wantEnd, and returns what the client said before, and what its user was told.
+func (d *duet) ending(why string) (said []*frame, told driver.Event) {
 	for {
 		f, err := d.socket.anyFromClient(deadline())
 		if err == nil && f.op != opClose {
+			said = append(said, f)
 			continue
 		}
 		d.expect(err == nil, why, "a close frame", describe(f, err))
@@ -232,8 +241,9 @@ func (d *duet) wantEnd(why string) {
 		d.socket.drop()
 		break
 	}
-	d.event("connectionClosed", deadline())
+	told = d.event("connectionClosed", deadline())
 	d.socket = nil
+	return said, told
 }
 
 // noUpgrade is for cases to which a data channel would only be a disturbance.

@@ -33,9 +33,10 @@ func bech32m(prefix string, data []byte) string {
 	return bech32mDigits(prefix, values)
 }
 
+const bech32Digits = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
 // bech32mDigits is the text of digits of 5 bits.
 func bech32mDigits(prefix string, values []byte) string {
-	const digits = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 	var all []byte
 	for _, c := range []byte(prefix) {
 		all = append(all, c>>5)
@@ -60,7 +61,7 @@ func bech32mDigits(prefix string, values []byte) string {
 	}
 	text := prefix + "1"
 	for _, v := range values {
-		text += digits[v : v+1]
+		text += bech32Digits[v : v+1]
 	}
 	return text
 }

@@ -173,7 +173,7 @@ func everything() map[string][]*Case {
 		"peer":     MemberCases(),
 		"bot":      BotCases(),
 		"peersox":  slices.Concat(PeerSoxCases(), pairing, pairingFiles),
-		"pairpeer": slices.Concat(PairCases(), PairExtensionCases()),
+		"pairpeer": slices.Concat(PairCases(), PairExtensionCases(), PairSealedCases()),
 	}
 }
 
