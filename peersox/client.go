@@ -75,8 +75,8 @@ func (c *Client) CreatePairing(ctx context.Context) (Pairing, error) {
 
 // JoinPairing asks the server for the pairing of which the other client has got the code. Text is what [ParseCode] takes:
 // with a secret the pairing is sealed, with a code alone it is not. A code can be used once; the pairing is valid for seven
-// days from then on. It fails with ErrSecretText, before the server is asked, with ErrCode if that knows no such code, or with ErrProtocol if it gives another
-// one (SEC-40).
+// days from then on. It fails with ErrSecretText, before the server is asked, with ErrCode if that knows no such code,
+// or with ErrProtocol if it gives another one (SEC-40).
 func (c *Client) JoinPairing(ctx context.Context, text string) (Pairing, error) {
 	code, secret, err := ParseCode(text)
 	if err != nil {
