@@ -47,16 +47,6 @@ var untestable = map[string]string{
 // pending are the requirements that a case can judge and none does yet, and what it takes.
 var pending = map[string]string{
 	"SEC-20": "a sealed invitation in the suite",
-	"SEC-40": "a sealed pairing in the suite",
-	"SEC-41": "a sealed pairing in the suite",
-	"SEC-42": "a sealed pairing in the suite",
-	"SEC-43": "a sealed pairing in the suite",
-	"SEC-44": "a sealed pairing in the suite",
-	"SEC-45": "a sealed pairing in the suite",
-	"SEC-46": "a sealed pairing in the suite",
-	"SEC-47": "a sealed pairing in the suite",
-	"SEC-48": "a sealed pairing in the suite",
-	"SEC-49": "a sealed pairing in the suite",
 	"SEC-53": "a sealed invitation in the suite",
 }
 

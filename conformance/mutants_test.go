@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ type mutant struct {
 	spoil  spoiler // of a member or client: its messages
 	code   int     // of a member: its close codes; 0 for as they are
 	driver string  // a mode of a driver that lies
+	dull   string  // of a client: see Target
 }
 
 // mutants are all of them, by the flag of their target.
@@ -32,7 +34,7 @@ var mutants = map[string][]mutant{
 	"peersox":  peersoxMutants,
 	"peer":     memberMutants,
 	"bot":      botMutants,
-	"pairpeer": clientMutants,
+	"pairpeer": slices.Concat(clientMutants, pairingMutants),
 }
 
 // lying is the environment variable that makes this program a driver that lies: it holds the
@@ -106,7 +108,7 @@ func honest(t *testing.T) map[string]func(*testing.T, mutant) Target {
 	members := pool(t, 12, func() *exec.Cmd { return exec.Command(netflux, "peer") })
 	clients := pool(t, 8, func() *exec.Cmd { return exec.Command(peersox, "peer") })
 	drivers := func(t *testing.T, m mutant, honest *Pool, command ...string) Target {
-		target := Target{Peers: honest}
+		target := Target{Peers: honest, dull: m.dull}
 		if m.driver != "" {
 			// Its drivers end with the target, well or not.
 			target.Peers = NewPool(2, func() (*driver.Peer, error) {
@@ -154,8 +156,8 @@ func liar(mode string, command ...string) *exec.Cmd {
 func lie(mode string, command []string) int {
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr
-	if mode == "unsealed" {
-		cmd.Stdin = withoutSecrets(os.Stdin)
+	if change, ok := misheard[mode]; ok {
+		cmd.Stdin = hearing(os.Stdin, change)
 	}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -185,6 +187,14 @@ func lie(mode string, command []string) int {
 			continue
 		case mode == "wavers" && is(`"event":"join"`) && is("2147483651"): // member 3
 			os.Stdout.WriteString(`{"event":"state","state":"JOINING"}` + "\n")
+		case mode == "hasty" && is(`"event":"connectionEstablished"`):
+			line = append(line, `{"event":"peerConnected","initiator":true}`+"\n"...)
+		case mode == "tight-lipped" && is(`"event":"connectionClosed"`):
+			line = []byte(`{"event":"connectionClosed"}` + "\n")
+		case mode == "vague":
+			line = reasonIn.ReplaceAll(line, []byte(`"reason":"secret"`))
+		case mode == "worn":
+			line = secretIn.ReplaceAll(line, []byte(`"secret":"mppair1yqsjygeyy5nzw2pf9g4jctfw9u2kkhte"`))
 		case mode == "twice" && is(`"event":"message"`):
 			line = append(line, line...)
 		}
@@ -196,13 +206,31 @@ func lie(mode string, command []string) int {
 	return 0
 }
 
-// withoutSecrets has groups joined as if they were not sealed.
-func withoutSecrets(commands io.Reader) io.Reader {
+// misheard are what drivers that lie make of their commands, by mode.
+var misheard = map[string]func(string) string{
+	"unsealed": func(s string) string { return strings.Replace(s, `"secret":`, `"forgotten":`, 1) },
+	"careless": func(s string) string { return toldIn.ReplaceAllString(s, `"code":"$1"`) },
+	"forgets": func(s string) string {
+		if strings.Contains(s, `"cmd":"store"`) {
+			s = strings.Replace(s, `"secret":`, `"forgotten":`, 1)
+		}
+		return s
+	},
+}
+
+var (
+	toldIn   = regexp.MustCompile(`"code":"([0-9]{6})[-#][^"]*"`)
+	reasonIn = regexp.MustCompile(`"reason":"[a-z]*"`)
+	secretIn = regexp.MustCompile(`"secret":"[^"]*"`)
+)
+
+// hearing has a driver hear its commands in another way.
+func hearing(commands io.Reader, change func(string) string) io.Reader {
 	r, w := io.Pipe()
 	go func() {
 		lines := bufio.NewScanner(commands)
 		for lines.Scan() {
-			fmt.Fprintln(w, strings.Replace(lines.Text(), `"secret":`, `"forgotten":`, 1))
+			fmt.Fprintln(w, change(lines.Text()))
 		}
 		w.CloseWithError(lines.Err())
 	}()

@@ -203,6 +203,11 @@ func (p *peer) fromClient(until time.Time) (*frame, error) {
 // anyFromClient reads a message or close frame of the client.
 func (p *peer) anyFromClient(until time.Time) (*frame, error) {
 	for {
+		if len(p.queue) > 0 {
+			f := p.queue[0]
+			p.queue = p.queue[1:]
+			return f, nil
+		}
 		f, err := p.readFrame(until)
 		switch {
 		case err != nil:
@@ -213,9 +218,10 @@ func (p *peer) anyFromClient(until time.Time) (*frame, error) {
 			p.writeFrame(frame{fin: true, op: opPong, payload: f.payload})
 			continue
 		}
-		if all := p.run.coming(false, f.payload); len(all) == 1 {
-			f.payload = all[0]
-			return f, nil
+		for _, b := range p.run.coming(false, f.payload) {
+			g := *f
+			g.payload = b
+			p.queue = append(p.queue, &g)
 		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/meshpair/meshpair/conformance/driver"
 )
 
-// PairSealedCases returns the cases of chapter SEC that judge a client: sealed pairings, SEC-40 to SEC-49.
+// PairSealedCases returns the cases of chapter SEC that judge a client: sealed pairings, SEC-40 to SEC-49. They do not judge that keys
+// are renewed (SEC-43), as 2^22 messages would have to be sent before, nor that they are erased (SEC-42), which is not seen.
 func PairSealedCases() []*Case {
 	all := slices.Concat(secPairing, secShake, secRoads, secEnds)
 	slowFirst(all)
@@ -306,7 +307,7 @@ var secShake = []*Case{
 		z.begin(true, noUpgrade)
 		began := time.Now()
 		z.hears(1)
-		z.refuses("after 10 s of silence")
+		z.ends("after 10 s of silence")
 		took := time.Since(began)
 		z.expect(took > 9*time.Second, "the connection ends", "after 10 s", took)
 	})},

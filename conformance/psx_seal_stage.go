@@ -127,8 +127,10 @@ func (z *sealedDuet) begin(initiator bool, more driver.Command) {
 const stepForm = `§{"name":"meshpair.sealed","data":{"step":%d,"data":"%s"}}`
 
 // sends sends a message of the handshake.
-func (z *sealedDuet) sends(step int, data []byte) {
-	z.socket.say(fmt.Sprintf(stepForm, step, base64.StdEncoding.EncodeToString(data)))
+func (z *sealedDuet) sends(step int, data []byte) { z.socket.say(string(stepText(step, data))) }
+
+func stepText(step int, data []byte) []byte {
+	return fmt.Appendf(nil, stepForm, step, base64.StdEncoding.EncodeToString(data))
 }
 
 const saidRefused = `§{"name":"meshpair.sealed","data":{"refused":true}}`
@@ -360,9 +362,12 @@ func (z *sealedDuet) ends(why string) ([]*frame, driver.Event) {
 	return said, told
 }
 
-// refuses expects that the client ends the handshake, and sends no further message of it. It may say that it refuses.
+// refuses expects that the client ends the handshake at once, not only when its time is over, and sends no further message of it.
+// It may say that it refuses.
 func (z *sealedDuet) refuses(why string) (said bool) {
+	began := time.Now()
 	all, _ := z.ends(why)
+	z.expect(time.Since(began) < 8*time.Second, why, "the end at once", time.Since(began))
 	for _, f := range all {
 		s, ok := stepOf(f)
 		z.expect(!ok || s.Step == 0, why, "no further message of the handshake", describe(f, nil))

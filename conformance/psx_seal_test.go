@@ -1,8 +1,6 @@
 package conformance
 
 import (
-	"encoding/base64"
-	"fmt"
 	"slices"
 	"testing"
 )
@@ -70,7 +68,7 @@ func TestSuitePairing(t *testing.T) {
 		e1, e2 := i.e.PublicKey(), r.e.PublicKey()
 		handshake3(t, i, r, []hexBytes{k.proof(e1), slices.Concat(k.proof(e1, e2), []byte(v.Responder.Hello)), []byte(v.Initiator.Hello)}, v.Messages)
 		for n, m := range v.Messages {
-			if want := fmt.Sprintf(stepForm, n+1, base64.StdEncoding.EncodeToString(m)); v.Texts[n] != want {
+			if want := string(stepText(n+1, m)); v.Texts[n] != want {
 				t.Errorf("message %d is %s, not %s", n+1, want, v.Texts[n])
 			}
 		}

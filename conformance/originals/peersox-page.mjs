@@ -34,8 +34,14 @@ function install() {
   let initiator = false
   const events = ['serverReady', 'connectionEstablished', 'connectionClosed', 'peerTimeout', 'peerRtcClosed']
   const pairingOf = (p) => (p ? { event: 'pairing', code: p.code, hash: p.hash } : { event: 'pairing' })
+  const sealed = (wanted) => {
+    if (wanted) {
+      throw Object.assign(new Error('the original knows no sealed pairings'), { unsupported: true })
+    }
+  }
   const commands = {
-    async init({ url, socket, autoUpgrade = true, peerTimeout = 30 }) {
+    async init({ url, socket, autoUpgrade = true, peerTimeout = 30, seal }) {
+      sealed(seal)
       client = new Client(url, { autoUpgrade, peerTimeout, socketServerUrl: socket })
       for (const event of events) {
         client.on(event, () => emit({ event }))
@@ -53,7 +59,8 @@ function install() {
     createPairing: async () => pairingOf(await client.createPairing()),
     joinPairing: async ({ code }) => pairingOf(await client.joinPairing(code)),
     validate: async ({ code, hash }) => ({ event: 'valid', valid: await client.validate({ code, hash }) }),
-    async connect({ code, hash }) {
+    async connect({ code, hash, secret }) {
+      sealed(secret)
       await client.connect({ code, hash })
     },
     send: async ({ text, base64 }) => client.send(base64 !== undefined ? toBytes(base64).buffer : text),
