@@ -277,26 +277,6 @@ func (d *duet) sendSignal(v any) {
 	d.tell("peer.signal", v)
 }
 
-// said reads the next message of the client to its peer by way of the server which has no extension's name.
-func (d *duet) said(until time.Time) (*frame, error) {
-	if d.sealed == nil {
-		return d.socket.fromClient(until)
-	}
-	for {
-		text, data, err := d.sealed.take(until)
-		if err != nil {
-			return nil, err
-		}
-		f := &frame{fin: true, op: opBinary, payload: data}
-		if text {
-			f.op = opText
-		}
-		if m, ok := internalOf(f); !ok || !strings.HasPrefix(m.Name, "meshpair.") {
-			return f, nil
-		}
-	}
-}
-
 // upgrade makes the data channel with the client, and returns it when it is open, and what comes over it.
 func (d *duet) upgrade(initiator bool) (*webrtc.DataChannel, *inbox[webrtc.DataChannelMessage]) {
 	pc, in, opened := d.connection(), newInbox[webrtc.DataChannelMessage](), newInbox[*webrtc.DataChannel]()
