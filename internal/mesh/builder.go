@@ -121,7 +121,7 @@ func (c *Core) requested(from address, content []byte) {
 		return
 	}
 	old := c.attempts[from.id]
-	if old != nil && from.id >= c.id { // BLD-8: of two who ask each other the lower id wins
+	if old != nil && from.id >= c.id && (old.asked || old.neg.HasPassive) { // BLD-8: of two who ask each other the lower id wins
 		return
 	}
 	ok := from.signaling
