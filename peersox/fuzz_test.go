@@ -48,6 +48,7 @@ func FuzzParseCode(f *testing.F) {
 // FuzzKept: a file with a pairing is read as what it was written from, or not at all, and none without its end is (SEC-49).
 func FuzzKept(f *testing.F) {
 	f.Add(keptForm(Pairing{"123456", strings.Repeat("0a", 32), Secret(sealed.PairingSecret{1}.Text())}), uint16(71))
+	f.Add("0_00\n00000\n", uint16(5))
 	f.Add(keptForm(Pairing{Code: "123456", Hash: "1"}), uint16(3))
 	f.Fuzz(func(t *testing.T, text string, cut uint16) {
 		p, ok := parseKept(text)

@@ -56,11 +56,9 @@ func (f PairingFile) Load() (Pairing, error) {
 // parseKept reads a file with a pairing. A sealed pairing from which the end was lost would else be one that is not sealed:
 // hence the end of the line (SEC-49).
 func parseKept(text string) (p Pairing, ok bool) {
-	if !strings.HasSuffix(text, "\n") {
-		return Pairing{}, false
-	}
-	parts := strings.Split(strings.TrimSpace(text), "_")
-	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
+	line, more, ended := strings.Cut(text, "\n")
+	parts := strings.Split(strings.TrimSpace(line), "_")
+	if !ended || strings.TrimSpace(more) != "" || len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
 		return Pairing{}, false
 	}
 	p = Pairing{Code: parts[0], Hash: parts[1]}

@@ -15,16 +15,13 @@ import (
 // chooses, sealed with the right keys if it likes. So it gets behind the encryption.
 type insiders struct {
 	*driver
-	keys  *sealed.Keys
-	rand  *rand.ChaCha8
-	all   [8]*insider
-	said  [][]byte        // on channels, sealed or not
-	told  map[string]bool // what was delivered
-	first []byte          // a message 1 of the member's
+	keys *sealed.Keys
+	rand *rand.ChaCha8
+	all  [8]*insider
+	said [][]byte        // on channels, sealed or not
+	told map[string]bool // what was delivered
 
 	invitation *sealed.Invitation // the bot's
-	sessions   int
-	takes      map[Link]uint32 // whom a channel leads to, if it was told
 }
 
 // maxSaid is how many messages are kept to be said again.
@@ -32,15 +29,14 @@ const maxSaid = 64
 
 // An insider has a number, by which its member id and its signaling id go.
 type insider struct {
-	id        uint32
-	identity  *sealed.Identity
-	index     uint32
-	sessions  []*sealed.Session // the newest last
-	began     *sealed.Handshake // waits for message 2
-	answered  *sealed.Handshake // waits for message 3
-	first     []byte            // a message 1 that it was sent
-	third     []byte            // a message 3 to be sent
-	signaling bool              // which way these came
+	id       uint32
+	identity *sealed.Identity
+	index    uint32
+	sessions []*sealed.Session // the newest last
+	began    *sealed.Handshake // waits for message 2
+	answered *sealed.Handshake // waits for message 3
+	first    []byte            // a message 1 that it was sent
+	third    []byte            // a message 3 to be sent
 }
 
 // bot is the number of the one that is invited.
@@ -49,7 +45,7 @@ const bot = 7
 // driveSealed has a core be in a sealed group, with a channel to the bot.
 func driveSealed(t testing.TB) *insiders {
 	d := drive(t)
-	n := &insiders{driver: d, keys: keysOf(1), rand: rand.NewChaCha8([32]byte{1}), told: make(map[string]bool), takes: make(map[Link]uint32)}
+	n := &insiders{driver: d, keys: keysOf(1), rand: rand.NewChaCha8([32]byte{1}), told: make(map[string]bool)}
 	for i := range n.all {
 		n.all[i] = &insider{id: id(uint32(i)), identity: identityOf(byte(i + 1)), index: uint32(i) << 16}
 	}
@@ -63,7 +59,6 @@ func (n *insiders) join() {
 	if n.core.State() != StateLeft {
 		return
 	}
-	n.takes = make(map[Link]uint32)
 	n.step(Join{Key: "key", Keys: n.keys})
 	l := n.core.sig.link
 	n.step(Opened{Link: l})
@@ -148,7 +143,7 @@ func (n *insiders) hear(l Link, b []byte) {
 			n.t.Fatalf("invited into %q, %v", key, err)
 		}
 	case sm.Kind == wire.SealedHandshake && h.Step == 1:
-		who.first, who.signaling = bytes.Clone(h.Data), signaling
+		who.first = bytes.Clone(h.Data)
 		if m.SenderID == 0 && !signaling { // of an invitation
 			if second := n.answer(who); second != nil {
 				n.step(Received{l, strangers(wire.SealedHandshake, 2, second)})
@@ -157,7 +152,7 @@ func (n *insiders) hear(l Link, b []byte) {
 	case sm.Kind == wire.SealedHandshake && h.Step == 2 && who.began != nil:
 		if s, third, err := who.began.Finish(h.Data); err == nil {
 			who.keep(s)
-			who.third, who.signaling = third, signaling
+			who.third = third
 		}
 	case sm.Kind == wire.SealedHandshake && h.Step == 3 && who.answered != nil:
 		s, err := who.answered.Complete(h.Data)
