@@ -404,7 +404,7 @@ func sealedOps(r *rand.Rand, n int) []byte {
 func TestFuzzSealedReachesWhatItShould(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	paired, delivered, channels, reasons := 0, 0, 0, make(map[string]bool)
-	for range 300 {
+	for range 120 {
 		z := newSealedFuzz(t)
 		z.run(sealedOps(r, 100))
 		if z.paired {
@@ -415,7 +415,7 @@ func TestFuzzSealedReachesWhatItShould(t *testing.T) {
 		reasons[fmt.Sprint(z.core.reason)] = true
 		z.end()
 	}
-	if paired < 100 || delivered < 100 || channels < 10 || len(reasons) < 6 {
+	if paired < 60 || delivered < 40 || channels < 5 || len(reasons) < 6 {
 		t.Errorf("%d paired, %d messages, %d channels, %d ends", paired, delivered, channels, len(reasons))
 	}
 }
