@@ -57,7 +57,7 @@ func (y *bodies) seal(nb uint32, part []byte) *sealedBody {
 	if s == nil {
 		s = &sealedBody{left: y.to}
 		s.b, s.digest = y.body.Seal(nil, nb, part)
-		if y.to > 1 && y.size+len(s.b) <= maxBodies { // else the first are kept, as those who are behind need them next
+		if y.size+len(s.b) <= maxBodies { // else the first are kept, as those who are behind need them next
 			y.kept[nb] = s
 			y.size += len(s.b)
 		}

@@ -502,7 +502,7 @@ func (n *insiders) run(ops []byte) {
 func FuzzSealed(f *testing.F) {
 	r := rand.New(rand.NewPCG(8, 8))
 	for range 100 {
-		f.Add(sealedOps(r, 400))
+		f.Add(sealedOps(r, 150))
 	}
 	f.Add(bytes.Repeat([]byte{0, 0x11}, 8)) // more handshakes than are answered at a time
 	f.Add([]byte{12, bot, 0, 7, 8 + bot, 0})
