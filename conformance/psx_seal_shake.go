@@ -62,9 +62,11 @@ var secPairing = []*Case{
 		z.secret = random32()[:16]
 		good := z.text()
 		last := map[bool]string{true: "p", false: "q"}[strings.HasSuffix(good, "q")]
+		const some = "mppair1yqsjygeyy5nzw2pf9g4jctfw9u2kkhte"
 		texts := []string{
 			"", good[:30], good + "q", good[:38], good[:38] + last, "MPPAIR1" + good[7:], bech32m("mpsecret", z.secret), bech32m("mpsecret", random32()),
 			bech32m("mppair", z.secret[:15]), bech32m("mppair", random32()[:17]), bech32m("mppair", random32()), "654321", "correct horse battery staple",
+			strings.Replace(strings.ToUpper(some), "K", "\u212a", 1), strings.Replace(some, "s", "\u017f", 1), // letters whose other case is in ASCII
 			bech32mDigits("mppair", slices.Concat(make([]byte, 25), []byte{1})), // last bits that are not 0
 		}
 		for _, text := range texts {
@@ -111,9 +113,10 @@ var secPairing = []*Case{
 		kept := driver.Command{"store": file, "autoUpgrade": false}
 		z.ready(kept)
 		z.do(driver.Command{"cmd": "store", "code": testPair.Code, "hash": testPair.Hash, "secret": z.text()})
-		want := testPair.Code + "_" + testPair.Hash + "_" + z.text()
+		bare := testPair.Code + "_" + testPair.Hash
+		want := bare + "_" + z.text()
 		line, err := os.ReadFile(file)
-		z.expect(err == nil && strings.TrimSpace(string(line)) == want, "what is kept", want, fmt.Sprintf("%q, %v", line, err))
+		z.expect(err == nil && string(line) == want+"\n", "what is kept", want+" and a line feed", fmt.Sprintf("%q, %v", line, err))
 		if info, err := os.Stat(file); os.PathSeparator == '/' {
 			z.expect(err == nil && info.Mode().Perm()&0o077 == 0, "who may read "+file, "its user", fmt.Sprint(info.Mode(), err))
 		}
@@ -124,7 +127,9 @@ var secPairing = []*Case{
 			z.greets(true, kept)
 			z.both(z.relay, 1)
 		}
-		for _, damaged := range []string{want + "q", want[:len(want)-3], testPair.Code + "_" + testPair.Hash + "_", strings.Replace(want, "mppair1", "mppair1q", 1), want + "_x"} {
+		for _, damaged := range []string{
+			want + "q\n", want[:len(want)-3] + "\n", bare + "_\n", strings.Replace(want, "mppair1", "mppair1q", 1) + "\n", want + "_x\n", want, bare, bare[:len(bare)-9],
+		} {
 			z.try(os.WriteFile(file, []byte(damaged), 0o600))
 			z.ready(kept)
 			e, err := z.driver.Do(timeout, driver.Command{"cmd": "restore"})
