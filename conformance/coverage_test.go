@@ -46,7 +46,6 @@ var untestable = map[string]string{
 
 // pending are the requirements that a case can judge and none does yet, and what it takes.
 var pending = map[string]string{
-	"SEC-20": "a sealed invitation in the suite",
 	"SEC-40": "a sealed pairing in the suite",
 	"SEC-41": "a sealed pairing in the suite",
 	"SEC-42": "a sealed pairing in the suite",
@@ -57,7 +56,6 @@ var pending = map[string]string{
 	"SEC-47": "a sealed pairing in the suite",
 	"SEC-48": "a sealed pairing in the suite",
 	"SEC-49": "a sealed pairing in the suite",
-	"SEC-53": "a sealed invitation in the suite",
 }
 
 // requirements returns the ids of SPEC.md in its order.
