@@ -153,6 +153,24 @@ var bldMember = []*Case{
 		}),
 	},
 	{
+		ID: "BLD-8/asked-anew", Requirements: []string{"BLD-8"}, Level: Should,
+		Sentence: "A member that has been asked, and has heard nothing since, answers when it is asked again, whichever id is lower.",
+		run: onStage(func(s *stage) {
+			m := s.pair()
+			b := s.id + 1
+			w := m.relay("B", b)
+			w.put(serviceBuilder, meshRequest(b, member(1)))
+			w.expectResponse(true)
+			w.put(serviceBuilder, meshRequest(b, member(1)))
+			w.expectResponse(true)
+			w.put(serviceBuilder, negotiation(info{group: groupID}))
+			l := w.answer(w.expectOffer(deadline()))
+			l.begin(b, s.id)
+			s.hear(l)
+			s.expectNeighbors(member(1), b)
+		}),
+	},
+	{
 		ID: "BLD-18/not-again", Requirements: []string{"BLD-3", "BLD-12", "BLD-18", "MSH-12"}, Level: Should,
 		Sentence: "A member does not ask again the one with whom a negotiation has failed, but answers it.",
 		run: onStage(func(s *stage) {

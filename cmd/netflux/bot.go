@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/cli"
 	"github.com/meshpair/meshpair/netflux"
 )
 
@@ -80,8 +81,8 @@ type botFlags struct {
 	allow                             texts
 }
 
-func (b *botFlags) parse(e *env, args []string) error {
-	f := e.flags
+func (b *botFlags) parse(e *cli.Env, args []string) error {
+	f := e.Flags
 	f.StringVar(&b.listen, "listen", "", "`HOST:PORT` to listen at; port 0 is one that is free (required)")
 	f.StringVar(&b.url, "url", "", "`URL` under which members reach it, ws:// or wss://; by default made from -listen")
 	f.StringVar(&b.signaling, "signaling", "", "`URL` of the signaling server, ws:// or wss://; by default none, and nobody can join through the bot")
@@ -96,7 +97,7 @@ func (b *botFlags) parse(e *env, args []string) error {
 	f.StringVar(&b.identity, "identity", "", "`FILE` with the bot's identity, so that its URL for sealed groups stays the same; made if it is missing.\nIt has the private key in it: let nobody else read it")
 	f.Var(&b.allow, "allow", allowUsage)
 	iceFlag(f, &b.servers)
-	if err := e.parse(args, botHelp); err != nil {
+	if err := e.Parse(args, botHelp); err != nil {
 		return err
 	}
 	switch {
@@ -113,13 +114,12 @@ func (b *botFlags) parse(e *env, args []string) error {
 }
 
 // wrongBot says what is wrong with the command line.
-func wrongBot(e *env, format string, args ...any) error {
-	fmt.Fprintf(e.stderr, "netflux bot: "+format+"; -h lists the flags\n", args...)
-	return errUsage
+func wrongBot(e *cli.Env, format string, args ...any) error {
+	return e.Wrong(format+"; -h lists the flags", args...)
 }
 
 // open listens, with TLS if there is a certificate, and finds out under which URL.
-func (b *botFlags) open(e *env) (net.Listener, error) {
+func (b *botFlags) open(e *cli.Env) (net.Listener, error) {
 	l, err := net.Listen("tcp", b.listen)
 	if err != nil {
 		return nil, fmt.Errorf("-listen: %w", err)
@@ -144,7 +144,7 @@ func (b *botFlags) open(e *env) (net.Listener, error) {
 	return l, nil
 }
 
-func botCommand(ctx context.Context, e *env, args []string) error {
+func botCommand(ctx context.Context, e *cli.Env, args []string) error {
 	var b botFlags
 	if err := b.parse(e, args); err != nil {
 		return err
@@ -160,7 +160,7 @@ func botCommand(ctx context.Context, e *env, args []string) error {
 			return fmt.Errorf("-identity: %w", err)
 		}
 	}
-	d := newBotDriver(e.stdout, e.logger(), b.echo)
+	d := newBotDriver(e.Stdout, e.Logger(), b.echo)
 	if a, ok := l.Addr().(*net.TCPAddr); ok && b.cert == "" && !a.IP.IsLoopback() { // SEC-32
 		d.log.Warn("members reach this bot without TLS, unless a proxy does it; -cert and -key turn it on", "address", a)
 	}
@@ -187,7 +187,7 @@ func botCommand(ctx context.Context, e *env, args []string) error {
 	if b.noInput {
 		return d.serve(ctx, nil, l)
 	}
-	return d.serve(ctx, e.stdin, l)
+	return d.serve(ctx, e.Stdin, l)
 }
 
 // serve runs the bot until the context or the input ends, if there is an input.

@@ -26,6 +26,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/cli/clitest"
 	"github.com/meshpair/meshpair/netflux"
 )
 
@@ -38,12 +39,12 @@ func startBot(t *testing.T, args ...string) (r *running, url string) {
 
 // ready expects the first line of a bot, and returns its URL.
 func (r *running) ready() string {
-	r.t.Helper()
-	first := r.line("ready", func(string) bool { return true })
-	got, _ := parse(r.t, first).(map[string]any)
+	r.T.Helper()
+	first := r.Line("ready", func(string) bool { return true })
+	got, _ := clitest.Parse(r.T, first).(map[string]any)
 	url, ok := got["url"].(string)
 	if !ok || got["event"] != "ready" || len(got) != 3 || !strings.HasPrefix(fmt.Sprint(got["invite"]), url+"#mpid1") { // SEC-6
-		r.t.Fatalf("the first line is %s", first)
+		r.T.Fatalf("the first line is %s", first)
 	}
 	return url
 }
@@ -52,23 +53,23 @@ func (r *running) ready() string {
 func startPeer(t *testing.T, url, key string) (p *running, id, group json.Number) {
 	t.Helper()
 	p = start(t, "peer")
-	p.event(object{"event": "ready"})
-	p.ok(object{"cmd": "join", "signaling": url, "key": key, "loopback": true})
-	status := p.do(object{"cmd": "status"})
+	p.Event(object{"event": "ready"})
+	p.OK(object{"cmd": "join", "signaling": url, "key": key, "loopback": true})
+	status := p.Do(object{"cmd": "status"})
 	return p, status["id"].(json.Number), status["group"].(json.Number)
 }
 
 // invite has a bot join the group of a peer, and returns the bot's id in it.
 func (r *running) invite(url string) json.Number {
-	r.t.Helper()
-	r.ok(object{"cmd": "invite", "url": url})
-	return r.event(object{"event": "join"})["member"].(json.Number)
+	r.T.Helper()
+	r.OK(object{"cmd": "invite", "url": url})
+	return r.Event(object{"event": "join"})["member"].(json.Number)
 }
 
 // enters waits until a bot is in a group, and signaling knows it.
 func (r *running) enters(group json.Number) {
-	r.t.Helper()
-	r.event(object{"event": "state", "state": "JOINED", "group": group})
+	r.T.Helper()
+	r.Event(object{"event": "state", "state": "JOINED", "group": group})
 }
 
 // A bot that is invited sends back what it is sent. One who joins the group later is led to it, and needs no channel
@@ -81,7 +82,7 @@ func TestBot(t *testing.T) {
 	}
 	ada, a, group := startPeer(t, url, "k ü%")
 	id := ada.invite(botURL)
-	bot.event(object{"event": "join", "member": a, "group": group})
+	bot.Event(object{"event": "join", "member": a, "group": group})
 	bot.enters(group)
 	for _, m := range []object{
 		{"text": "é\n\"<&>"},
@@ -91,17 +92,17 @@ func TestBot(t *testing.T) {
 		{"text": strings.Repeat("m", 100<<10)},
 	} {
 		m["cmd"], m["to"] = "sendTo", id
-		ada.ok(m)
+		ada.OK(m)
 		delete(m, "cmd")
 		delete(m, "to")
 		m["event"], m["from"] = "message", id
-		ada.event(m)
+		ada.Event(m)
 		m["from"], m["group"] = a, group
-		bot.event(m)
+		bot.Event(m)
 	}
-	ada.ok(object{"cmd": "send", "base64": "AAAA"}) // has no echo
-	ada.ok(object{"cmd": "send", "text": "hello"})
-	if got := ada.event(object{"event": "message"}); got["text"] != "echo:hello" {
+	ada.OK(object{"cmd": "send", "base64": "AAAA"}) // has no echo
+	ada.OK(object{"cmd": "send", "text": "hello"})
+	if got := ada.Event(object{"event": "message"}); got["text"] != "echo:hello" {
 		t.Errorf("the echo is %v", got)
 	}
 
@@ -109,24 +110,24 @@ func TestBot(t *testing.T) {
 	if again != group {
 		t.Fatalf("it is in the group %s, not %s", again, group)
 	}
-	bot.event(object{"event": "join", "member": b, "group": group})
-	ben.event(object{"event": "join", "member": id})
-	ben.ok(object{"cmd": "sendTo", "to": id, "text": "psst"})
-	ben.event(object{"event": "message", "from": id, "text": "psst"})
-	status := bot.do(object{"cmd": "status", "group": group})
+	bot.Event(object{"event": "join", "member": b, "group": group})
+	ben.Event(object{"event": "join", "member": id})
+	ben.OK(object{"cmd": "sendTo", "to": id, "text": "psst"})
+	ben.Event(object{"event": "message", "from": id, "text": "psst"})
+	status := bot.Do(object{"cmd": "status", "group": group})
 	want := fmt.Sprintf("JOINED CHECKED %s %s k ü%% [%s %s %s]", id, group, id, a, b)
 	if got := fmt.Sprint(status["state"], " ", status["signaling"], " ", status["id"], " ", status["group"], " ", status["key"], " ", status["members"]); got != want {
 		t.Errorf("status %s, want %s", got, want)
 	}
 
-	ada.end()
-	bot.event(object{"event": "leave", "member": a, "group": group})
-	ben.end()
-	bot.event(object{"event": "state", "state": "LEFT", "group": group})
-	if got := bot.do(object{"cmd": "send", "group": group, "text": "x"}); got["event"] != "error" {
+	ada.End()
+	bot.Event(object{"event": "leave", "member": a, "group": group})
+	ben.End()
+	bot.Event(object{"event": "state", "state": "LEFT", "group": group})
+	if got := bot.Do(object{"cmd": "send", "group": group, "text": "x"}); got["event"] != "error" {
 		t.Errorf("it answers %v", got)
 	}
-	bot.end()
+	bot.End()
 }
 
 // What happens in one group of a bot is not seen in another. Its commands are for one group, and leave the other alone.
@@ -145,14 +146,14 @@ func TestBotGroups(t *testing.T) {
 		group       json.Number
 		text        string
 	}{{ada, a, inG, g, "in one"}, {ben, b, inH, h, "in two"}} {
-		bot.ok(object{"cmd": "send", "group": test.group, "text": "all " + test.text})
-		test.peer.event(object{"event": "message", "from": test.inGroup, "text": "all " + test.text})
-		bot.ok(object{"cmd": "sendTo", "group": test.group, "to": test.id, "base64": "AAAA"})
-		test.peer.event(object{"event": "message", "from": test.inGroup, "base64": "AAAA"})
-		test.peer.ok(object{"cmd": "send", "text": test.text})
-		test.peer.event(object{"event": "message", "from": test.inGroup, "text": "echo:" + test.text})
-		bot.event(object{"event": "message", "from": test.id, "text": test.text, "group": test.group})
-		status := bot.do(object{"cmd": "status", "group": test.group})
+		bot.OK(object{"cmd": "send", "group": test.group, "text": "all " + test.text})
+		test.peer.Event(object{"event": "message", "from": test.inGroup, "text": "all " + test.text})
+		bot.OK(object{"cmd": "sendTo", "group": test.group, "to": test.id, "base64": "AAAA"})
+		test.peer.Event(object{"event": "message", "from": test.inGroup, "base64": "AAAA"})
+		test.peer.OK(object{"cmd": "send", "text": test.text})
+		test.peer.Event(object{"event": "message", "from": test.inGroup, "text": "echo:" + test.text})
+		bot.Event(object{"event": "message", "from": test.id, "text": test.text, "group": test.group})
+		status := bot.Do(object{"cmd": "status", "group": test.group})
 		if got, want := fmt.Sprint(status["members"]), fmt.Sprintf("[%s %s]", test.inGroup, test.id); got != want {
 			t.Errorf("members %s, want %s", got, want)
 		}
@@ -166,35 +167,35 @@ func TestBotGroups(t *testing.T) {
 		{"cmd": "invite", "group": g, "url": botURL},
 		{},
 	} {
-		if got := bot.do(cmd); got["event"] != "error" {
+		if got := bot.Do(cmd); got["event"] != "error" {
 			t.Errorf("%v: %v", cmd, got)
 		}
 	}
-	bot.say("nonsense")
-	bot.expect("malformed line")
-	bot.ok(object{"cmd": "leave", "group": g})
-	if rest := strings.Join(bot.rest(), "\n"); !strings.Contains(rest, `{"event":"state","group":`+g.String()+`,"state":"LEFT"}`) {
+	bot.Say("nonsense")
+	bot.Expect("malformed line")
+	bot.OK(object{"cmd": "leave", "group": g})
+	if rest := strings.Join(bot.Rest(), "\n"); !strings.Contains(rest, `{"event":"state","group":`+g.String()+`,"state":"LEFT"}`) {
 		t.Errorf("ok came before the state LEFT; before it came %s", rest)
 	}
-	ada.event(object{"event": "leave", "member": inG})
-	if got := bot.do(object{"cmd": "status", "group": g}); got["state"] != "LEFT" {
+	ada.Event(object{"event": "leave", "member": inG})
+	if got := bot.Do(object{"cmd": "status", "group": g}); got["state"] != "LEFT" {
 		t.Errorf("%v", got)
 	}
-	ben.ok(object{"cmd": "sendTo", "to": inH, "text": "still there?"})
-	ben.event(object{"event": "message", "from": inH, "text": "still there?"})
+	ben.OK(object{"cmd": "sendTo", "to": inH, "text": "still there?"})
+	ben.Event(object{"event": "message", "from": inH, "text": "still there?"})
 	again := ada.invite(botURL) // it may come back
-	ada.ok(object{"cmd": "sendTo", "to": again, "text": "back"})
-	ada.event(object{"event": "message", "from": again, "text": "back"})
+	ada.OK(object{"cmd": "sendTo", "to": again, "text": "back"})
+	ada.Event(object{"event": "message", "from": again, "text": "back"})
 	for name, p := range map[string]*running{"ada": ada, "ben": ben} {
-		if rest := p.rest(); slices.ContainsFunc(rest, func(l string) bool { return strings.Contains(l, `"message"`) }) {
+		if rest := p.Rest(); slices.ContainsFunc(rest, func(l string) bool { return strings.Contains(l, `"message"`) }) {
 			t.Errorf("%s got %q besides", name, rest)
 		}
 	}
-	bot.end() // and with it both groups
-	ada.event(object{"event": "leave", "member": again})
-	ben.event(object{"event": "leave", "member": inH})
+	bot.End() // and with it both groups
+	ada.Event(object{"event": "leave", "member": again})
+	ben.Event(object{"event": "leave", "member": inH})
 	for _, group := range []json.Number{g, h} {
-		bot.event(object{"event": "state", "state": "LEFT", "group": group})
+		bot.Event(object{"event": "state", "state": "LEFT", "group": group})
 	}
 }
 
@@ -210,30 +211,30 @@ func TestBotsDoNotEchoEchoes(t *testing.T) {
 		bot.enters(group)
 		bots, ids = append(bots, bot), append(ids, id)
 	}
-	bots[0].event(object{"event": "join", "member": ids[1]})
-	bots[1].event(object{"event": "join", "member": ids[0]})
+	bots[0].Event(object{"event": "join", "member": ids[1]})
+	bots[1].Event(object{"event": "join", "member": ids[0]})
 
-	ada.ok(object{"cmd": "send", "text": "x"})
+	ada.OK(object{"cmd": "send", "text": "x"})
 	for i, id := range ids {
-		ada.event(object{"event": "message", "from": id, "text": "echo:x"})
-		bots[i].event(object{"event": "message", "from": a, "text": "x"})
-		bots[i].event(object{"event": "message", "from": ids[1-i], "text": "echo:x"})
+		ada.Event(object{"event": "message", "from": id, "text": "echo:x"})
+		bots[i].Event(object{"event": "message", "from": a, "text": "x"})
+		bots[i].Event(object{"event": "message", "from": ids[1-i], "text": "echo:x"})
 	}
 	for range 2 { // the second time, too
-		bots[0].ok(object{"cmd": "sendTo", "group": group, "to": ids[1], "text": "psst"})
-		bots[1].event(object{"event": "message", "from": ids[0], "text": "psst"})
-		bots[0].event(object{"event": "message", "from": ids[1], "text": "psst"})
+		bots[0].OK(object{"cmd": "sendTo", "group": group, "to": ids[1], "text": "psst"})
+		bots[1].Event(object{"event": "message", "from": ids[0], "text": "psst"})
+		bots[0].Event(object{"event": "message", "from": ids[1], "text": "psst"})
 	}
 	// What a bot sent on would arrive before this.
 	for i, id := range ids {
-		bots[1-i].ok(object{"cmd": "sendTo", "group": group, "to": id, "text": "end"})
-		bots[i].event(object{"event": "message", "from": ids[1-i], "text": "end"})
-		bots[1-i].event(object{"event": "message", "from": id, "text": "end"})
-		ada.ok(object{"cmd": "sendTo", "to": id, "text": "end"})
-		ada.event(object{"event": "message", "from": id, "text": "end"})
+		bots[1-i].OK(object{"cmd": "sendTo", "group": group, "to": id, "text": "end"})
+		bots[i].Event(object{"event": "message", "from": ids[1-i], "text": "end"})
+		bots[1-i].Event(object{"event": "message", "from": id, "text": "end"})
+		ada.OK(object{"cmd": "sendTo", "to": id, "text": "end"})
+		ada.Event(object{"event": "message", "from": id, "text": "end"})
 	}
 	for i, r := range append(bots, ada) {
-		if rest := r.rest(); slices.ContainsFunc(rest, func(l string) bool {
+		if rest := r.Rest(); slices.ContainsFunc(rest, func(l string) bool {
 			return strings.Contains(l, `"message"`) && !strings.Contains(l, `"end"`)
 		}) {
 			t.Errorf("%d got %q besides", i, rest)
@@ -248,7 +249,7 @@ func TestBotsDoNotEchoRelayedEchoes(t *testing.T) {
 	var bots []*running
 	var groups []*netflux.Group
 	for range 2 {
-		r := &running{t: t, changed: make(chan struct{})}
+		r := &running{clitest.NewRunning(t)}
 		d := newBotDriver(r, slog.New(slog.DiscardHandler), true)
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.bot.ServeHTTP(w, r) }))
 		defer server.Close()
@@ -264,7 +265,7 @@ func TestBotsDoNotEchoRelayedEchoes(t *testing.T) {
 		ada.invite(botURL)
 		r.enters(group)
 		in, commands := io.Pipe()
-		r.in = commands
+		r.In = commands
 		defer commands.Close()
 		go d.requests(in, func(req request) bool {
 			o, err := d.do(t.Context(), req)
@@ -275,7 +276,7 @@ func TestBotsDoNotEchoRelayedEchoes(t *testing.T) {
 	}
 	ids := []uint32{groups[0].ID(), groups[1].ID()}
 	for i, r := range bots {
-		r.event(object{"event": "join", "member": ids[1-i]})
+		r.Event(object{"event": "join", "member": ids[1-i]})
 	}
 	if err := groups[0].Block(ids[1]); err != nil {
 		t.Fatal(err)
@@ -283,24 +284,24 @@ func TestBotsDoNotEchoRelayedEchoes(t *testing.T) {
 	for slices.Contains(groups[1].Neighbors(), ids[0]) {
 		time.Sleep(time.Millisecond)
 	}
-	bots[0].ok(object{"cmd": "send", "group": group, "text": "x"})
-	bots[1].event(object{"event": "message", "from": ids[0], "text": "x"})
-	bots[0].event(object{"event": "message", "from": ids[1], "text": "echo:x"})
-	ada.event(object{"event": "message", "from": ids[0], "text": "x"})
-	ada.ok(object{"cmd": "send", "text": "y"})
+	bots[0].OK(object{"cmd": "send", "group": group, "text": "x"})
+	bots[1].Event(object{"event": "message", "from": ids[0], "text": "x"})
+	bots[0].Event(object{"event": "message", "from": ids[1], "text": "echo:x"})
+	ada.Event(object{"event": "message", "from": ids[0], "text": "x"})
+	ada.OK(object{"cmd": "send", "text": "y"})
 	for i, r := range bots {
-		r.event(object{"event": "message", "from": a, "text": "y"})
-		r.event(object{"event": "message", "from": ids[1-i], "text": "echo:y"})
+		r.Event(object{"event": "message", "from": a, "text": "y"})
+		r.Event(object{"event": "message", "from": ids[1-i], "text": "echo:y"})
 	}
 	for range 2 { // what a bot sent on would arrive before the second of these
 		for i, r := range bots {
-			r.ok(object{"cmd": "sendTo", "group": group, "to": ids[1-i], "text": "end"})
-			bots[1-i].event(object{"event": "message", "from": ids[i], "text": "end"})
-			r.event(object{"event": "message", "from": ids[1-i], "text": "end"})
+			r.OK(object{"cmd": "sendTo", "group": group, "to": ids[1-i], "text": "end"})
+			bots[1-i].Event(object{"event": "message", "from": ids[i], "text": "end"})
+			r.Event(object{"event": "message", "from": ids[1-i], "text": "end"})
 		}
 	}
 	for i, r := range bots {
-		if rest := r.rest(); slices.ContainsFunc(rest, func(l string) bool { return strings.Contains(l, `"message"`) }) {
+		if rest := r.Rest(); slices.ContainsFunc(rest, func(l string) bool { return strings.Contains(l, `"message"`) }) {
 			t.Errorf("%d got %q besides", i, rest)
 		}
 	}
@@ -313,15 +314,15 @@ func TestBotStays(t *testing.T) {
 	ada, a, group := startPeer(t, url, "k")
 	id := ada.invite(botURL)
 	bot.enters(group)
-	ada.end()
-	bot.event(object{"event": "leave", "member": a, "group": group})
+	ada.End()
+	bot.Event(object{"event": "leave", "member": a, "group": group})
 	ben, b, same := startPeer(t, url, "k")
 	if same != group {
 		t.Errorf("the group is %s, it was %s", same, group)
 	}
-	bot.event(object{"event": "join", "member": b, "group": group})
-	ben.event(object{"event": "join", "member": id})
-	if rest := strings.Join(bot.rest(), "\n"); strings.Contains(rest, "LEFT") {
+	bot.Event(object{"event": "join", "member": b, "group": group})
+	ben.Event(object{"event": "join", "member": id})
+	if rest := strings.Join(bot.Rest(), "\n"); strings.Contains(rest, "LEFT") {
 		t.Errorf("it left:\n%s", rest)
 	}
 }
@@ -336,16 +337,16 @@ func TestBotMaxGroups(t *testing.T) {
 	bot.enters(group)
 	refused := func() {
 		t.Helper()
-		ben.ok(object{"cmd": "invite", "url": botURL})
-		ben.line("a refusal", func(line string) bool {
+		ben.OK(object{"cmd": "invite", "url": botURL})
+		ben.Line("a refusal", func(line string) bool {
 			return strings.Contains(line, `"error"`) && strings.Contains(line, "503") && strings.Contains(line, "the bot is in 1 groups")
 		})
 	}
 	refused()
-	bot.ok(object{"cmd": "leave", "group": group})
+	bot.OK(object{"cmd": "leave", "group": group})
 	id := ben.invite(botURL)
-	ben.ok(object{"cmd": "sendTo", "to": id, "text": "there is room again"})
-	ben.event(object{"event": "message", "from": id, "text": "there is room again"})
+	ben.OK(object{"cmd": "sendTo", "to": id, "text": "there is room again"})
+	ben.Event(object{"event": "message", "from": id, "text": "there is room again"})
 }
 
 // Without input a bot runs until SIGTERM, and leaves its groups then.
@@ -353,7 +354,7 @@ func TestBotSIGTERM(t *testing.T) {
 	url := startSignaling(t)
 	bot, cmd := startProcess(t, nil, "bot", "-listen", "127.0.0.1:0", "-signaling", url, "-loopback", "-no-input")
 	botURL := bot.ready()
-	bot.in.Close()
+	bot.In.Close()
 	ada, _, group := startPeer(t, url, "k")
 	id := ada.invite(botURL)
 	bot.enters(group)
@@ -363,8 +364,8 @@ func TestBotSIGTERM(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the process: %v", err)
 	}
-	bot.event(object{"event": "state", "state": "LEFT", "group": group})
-	ada.event(object{"event": "leave", "member": id})
+	bot.Event(object{"event": "state", "state": "LEFT", "group": group})
+	ada.Event(object{"event": "leave", "member": id})
 }
 
 // Members dial the URL that a bot is given; here that of a proxy. It is favored: who joins later does so through it.
@@ -390,7 +391,7 @@ func TestBotURL(t *testing.T) {
 	ada.invite(inner)
 	bot.enters(group)
 	ben, b, _ := startPeer(t, url, "k")
-	bot.event(object{"event": "join", "member": b})
+	bot.Event(object{"event": "join", "member": b})
 	select {
 	case got := <-dialled:
 		if got != "/to/bot/ 1" {
@@ -399,9 +400,9 @@ func TestBotURL(t *testing.T) {
 	default:
 		t.Error("it is not dialled")
 	}
-	ben.end()
-	ada.end()
-	bot.end()
+	ben.End()
+	ada.End()
+	bot.End()
 }
 
 // certificate makes a self-signed certificate for loopback, in PEM files.
@@ -450,17 +451,17 @@ func TestBotTLS(t *testing.T) {
 		t.Errorf("it is at %s", botURL)
 	}
 	ada, _, _ := startPeer(t, url, "k") // does not trust it
-	ada.ok(object{"cmd": "invite", "url": botURL})
-	ada.line("distrust", func(line string) bool {
+	ada.OK(object{"cmd": "invite", "url": botURL})
+	ada.Line("distrust", func(line string) bool {
 		return strings.Contains(line, `"error"`) && strings.Contains(line, "certificate")
 	})
 
 	ben, _ := startProcess(t, []string{"SSL_CERT_FILE=" + cert}, "peer")
-	ben.ok(object{"cmd": "join", "signaling": url, "key": "k", "loopback": true})
-	ben.event(object{"event": "join"})
+	ben.OK(object{"cmd": "join", "signaling": url, "key": "k", "loopback": true})
+	ben.Event(object{"event": "join"})
 	id := ben.invite(botURL)
-	ben.ok(object{"cmd": "sendTo", "to": id, "text": "psst"})
-	ben.event(object{"event": "message", "from": id, "text": "psst"})
+	ben.OK(object{"cmd": "sendTo", "to": id, "text": "psst"})
+	ben.Event(object{"event": "message", "from": id, "text": "psst"})
 
 	cleo := netflux.New(netflux.Config{SignalingURL: url, Loopback: true, TLS: &tls.Config{RootCAs: pool}})
 	if err := cleo.Join(t.Context(), "another"); err != nil {
@@ -504,10 +505,10 @@ func TestBotWarns(t *testing.T) {
 	} {
 		bot := start(t, append([]string{"bot"}, c.args...)...)
 		bot.ready()
-		bot.in.Close()
-		bot.wait()
-		if n := strings.Count(bot.stderr.String(), "without TLS"); n != c.warns || bot.status != 0 {
-			t.Errorf("%q: status %d, %d warnings: %s", c.args, bot.status, n, &bot.stderr)
+		bot.In.Close()
+		bot.Wait()
+		if n := strings.Count(bot.Stderr.String(), "without TLS"); n != c.warns || bot.Status != 0 {
+			t.Errorf("%q: status %d, %d warnings: %s", c.args, bot.Status, n, &bot.Stderr)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/meshpair/meshpair/internal/cli"
 	"github.com/meshpair/meshpair/netflux"
 )
 
@@ -53,46 +54,41 @@ type chat struct {
 	over  bool // leaving has begun; all that follows from it goes without saying
 }
 
-func chatCommand(ctx context.Context, e *env, args []string) error {
-	c := &chat{out: e.stdout, names: make(map[uint32]string), left: make(chan struct{})}
+func chatCommand(ctx context.Context, e *cli.Env, args []string) error {
+	c := &chat{out: e.Stdout, names: make(map[uint32]string), left: make(chan struct{})}
 	var servers ice
 	var loopback, insecure bool
 	var sealing secretFlags
-	e.flags.StringVar(&c.key, "key", "", "`KEY` of the group; if it is left out, a new one is made and printed")
-	e.flags.StringVar(&c.url, "signaling", "ws://127.0.0.1:8000", "`URL` of the signaling server, ws:// or wss://")
-	e.flags.BoolVar(&loopback, "loopback", false, "use 127.0.0.1 only, for a group on one machine")
-	e.flags.BoolVar(&insecure, "insecure", false, insecureUsage)
-	sealing.add(e.flags)
-	iceFlag(e.flags, &servers)
-	if err := e.parse(keyless(args), chatHelp+chatCommands); err != nil {
+	e.Flags.StringVar(&c.key, "key", "", "`KEY` of the group; if it is left out, a new one is made and printed")
+	e.Flags.StringVar(&c.url, "signaling", "ws://127.0.0.1:8000", "`URL` of the signaling server, ws:// or wss://")
+	e.Flags.BoolVar(&loopback, "loopback", false, "use 127.0.0.1 only, for a group on one machine")
+	e.Flags.BoolVar(&insecure, "insecure", false, insecureUsage)
+	sealing.add(e.Flags)
+	iceFlag(e.Flags, &servers)
+	if err := e.Parse(keyless(args), chatHelp+chatCommands); err != nil {
 		return err
 	}
-	secret, err := sealing.read(e.stdin)
+	secret, err := sealing.read(e.Stdin)
 	if err != nil {
-		fmt.Fprintf(e.stderr, "netflux chat: %v\n", err)
-		return errUsage
+		return e.Wrong("%v", err)
 	}
 	c.sealed = secret != ""
 	c.group = netflux.New(netflux.Config{
-		SignalingURL: c.url, Secret: secret, Loopback: loopback, AllowPlaintext: insecure, ICEServers: servers.servers(), OnEvent: c.event, Logger: e.logger(),
+		SignalingURL: c.url, Secret: secret, Loopback: loopback, AllowPlaintext: insecure, ICEServers: servers.servers(), OnEvent: c.event, Logger: e.Logger(),
 	})
 	if c.key == "" {
 		c.key, c.made = netflux.NewKey(), true
 	}
-	err = c.run(ctx, e.stdin)
+	err = c.run(ctx, e.Stdin)
 	switch {
 	case errors.Is(err, netflux.ErrKey):
-		fmt.Fprintf(e.stderr, "netflux chat: %v; choose another -key\n", err)
-		return errUsage
+		return e.Wrong("%v; choose another -key", err)
 	case errors.Is(err, netflux.ErrSecretText):
-		fmt.Fprintf(e.stderr, "netflux chat: %v\n", err)
-		return errUsage
+		return e.Wrong("%v", err)
 	case errors.Is(err, netflux.ErrPlaintext):
-		fmt.Fprintf(e.stderr, "netflux chat: -signaling %s is not encrypted: use wss://, or say -insecure\n", c.url)
-		return errUsage
+		return e.Wrong("-signaling %s is not encrypted: use wss://, or say -insecure", c.url)
 	case errors.Is(err, netflux.ErrNoSignaling):
-		fmt.Fprintf(e.stderr, "netflux chat: -signaling must be ws://HOST:PORT or wss://HOST:PORT, not %q\n", c.url)
-		return errUsage
+		return e.Wrong("-signaling must be ws://HOST:PORT or wss://HOST:PORT, not %q", c.url)
 	}
 	return err
 }
@@ -144,7 +140,7 @@ func (c *chat) read(ctx context.Context, r io.Reader, lines chan<- string) {
 	defer close(lines)
 	in := bufio.NewReader(r)
 	for {
-		line, err := readLine(in, maxChatLine)
+		line, err := cli.ReadLine(in, maxChatLine)
 		if err == io.EOF {
 			return
 		}

@@ -16,38 +16,38 @@ func TestChatCommands(t *testing.T) {
 	ben, b := startChat(t, url, "k")
 	cleo, c := startChat(t, url, "k")
 	for _, name := range []string{b, c} {
-		ada.expect("* " + name + " is here")
+		ada.Expect("* " + name + " is here")
 	}
-	ben.expect("* " + c + " is here")
+	ben.Expect("* " + c + " is here")
 
-	ada.say("/members")
-	line := ada.expect("* 3 members: " + a + " (you), ")
+	ada.Say("/members")
+	line := ada.Expect("* 3 members: " + a + " (you), ")
 	for _, want := range []string{b + " (direct)", c + " (direct)"} {
 		if !strings.Contains(line, want) {
 			t.Errorf("%q lacks %s", line, want)
 		}
 	}
 
-	ada.say("/to "+b+"  just for you ", "/to "+strings.ToUpper(c)+"\t//you, too")
-	if line := ben.expect("just for you"); line != a+" (to you alone)> just for you" {
+	ada.Say("/to "+b+"  just for you ", "/to "+strings.ToUpper(c)+"\t//you, too")
+	if line := ben.Expect("just for you"); line != a+" (to you alone)> just for you" {
 		t.Errorf("it shows %q", line)
 	}
-	if line := cleo.expect("//you"); line != a+" (to you alone)> //you, too" {
+	if line := cleo.Expect("//you"); line != a+" (to you alone)> //you, too" {
 		t.Errorf("it shows %q", line)
 	}
 
-	ada.say("//slash", "//", "/help", "/", "/members of this group", "/fly there", "//end")
+	ada.Say("//slash", "//", "/help", "/", "/members of this group", "/fly there", "//end")
 	for _, want := range []string{"/slash", "/", "/end"} {
-		if line := ben.expect(a + "> "); line != a+"> "+want {
+		if line := ben.Expect(a + "> "); line != a+"> "+want {
 			t.Errorf("it shows %q, want %s", line, want)
 		}
 	}
 	for help := range strings.Lines(chatCommands) {
-		ada.expect("* " + strings.TrimSpace(help))
+		ada.Expect("* " + strings.TrimSpace(help))
 	}
-	ada.expect("* nothing sent: there is no command /; /help lists them")
-	ada.expect("* nothing sent: there is no command /fly; /help lists them")
-	ada.expect("* 3 members: ")
+	ada.Expect("* nothing sent: there is no command /; /help lists them")
+	ada.Expect("* nothing sent: there is no command /fly; /help lists them")
+	ada.Expect("* 3 members: ")
 	for cmd, want := range map[string]string{
 		"/to":             "* nothing sent: it is /to NAME TEXT",
 		"/to " + b + " ":  "* nothing sent: it is /to NAME TEXT",
@@ -55,15 +55,15 @@ func TestChatCommands(t *testing.T) {
 		"/to " + a + " x": "* nothing sent: " + a + " is you",
 		"/invite":         "* nobody invited: it is /invite URL",
 	} {
-		ada.say(cmd)
-		ada.expect(want)
+		ada.Say(cmd)
+		ada.Expect(want)
 	}
-	cleo.end()
-	ada.expect("* " + c + " has left")
-	ada.say("/to "+c+" are you there?", "/members")
-	ada.expect("* nothing sent: nobody here is named " + c)
-	ada.expect("* 2 members: " + a + " (you), " + b + " (direct)")
-	if rest := ben.rest(); slices.ContainsFunc(rest, func(l string) bool { return strings.Contains(l, "> ") }) {
+	cleo.End()
+	ada.Expect("* " + c + " has left")
+	ada.Say("/to "+c+" are you there?", "/members")
+	ada.Expect("* nothing sent: nobody here is named " + c)
+	ada.Expect("* 2 members: " + a + " (you), " + b + " (direct)")
+	if rest := ben.Rest(); slices.ContainsFunc(rest, func(l string) bool { return strings.Contains(l, "> ") }) {
 		t.Errorf("%q came besides", rest)
 	}
 }
@@ -85,27 +85,27 @@ func TestChatRelayed(t *testing.T) {
 	defer guest.Leave(t.Context())
 	name := regexp.MustCompile(`^\* ([0-9a-f]{4,8}) is here`)
 	here := func() string {
-		return name.FindStringSubmatch(ada.line("who came", name.MatchString))[1]
+		return name.FindStringSubmatch(ada.Line("who came", name.MatchString))[1]
 	}
 	here()
 	who := here()
-	ada.say("/members")
-	ada.expect(who + " (direct)")
+	ada.Say("/members")
+	ada.Expect(who + " (direct)")
 	if err := guest.Block(guest.Members()[slices.IndexFunc(guest.Members(), named(a))]); err != nil {
 		t.Fatal(err)
 	}
 	for relayed := false; !relayed; {
-		ada.say("/members")
-		relayed = strings.Contains(ada.expect(who+" ("), who+" (relayed)")
+		ada.Say("/members")
+		relayed = strings.Contains(ada.Expect(who+" ("), who+" (relayed)")
 	}
-	ada.say("/to " + who + " by another way")
+	ada.Say("/to " + who + " by another way")
 	if m := <-heard; string(m.Data) != "by another way" || !m.Private {
 		t.Errorf("%v", m)
 	}
 	if err := guest.Send(t.Context(), netflux.Text, []byte("to all")); err != nil {
 		t.Fatal(err)
 	}
-	if line := ada.expect("to all"); line != who+"> to all" {
+	if line := ada.Expect("to all"); line != who+"> to all" {
 		t.Errorf("it shows %q", line)
 	}
 }
@@ -122,23 +122,23 @@ func TestChatInvites(t *testing.T) {
 	closed, nobody := listen(t)
 	closed.Close()
 	ada, a := startChat(t, url, "k")
-	ada.say("/invite " + botURL)
-	ada.expect("* " + botURL + " has accepted the invitation")
-	ada.expect(" is here")
-	group := bot.event(object{"event": "state", "state": "JOINED"})["group"]
-	ada.say("/invite "+nobody, "/invite http://127.0.0.1", "/invite "+botURL)
-	ada.expect("* " + nobody + " has not been invited: ")
-	ada.expect("* http://127.0.0.1 has not been invited: ")
-	ada.expect("* " + botURL + " has not been invited: ")
-	bot.do(object{"cmd": "send", "group": group, "text": "hello, " + a})
-	ada.expect("> hello, " + a)
-	ada.end()
-	bot.event(object{"event": "state", "state": "LEFT", "group": group})
+	ada.Say("/invite " + botURL)
+	ada.Expect("* " + botURL + " has accepted the invitation")
+	ada.Expect(" is here")
+	group := bot.Event(object{"event": "state", "state": "JOINED"})["group"]
+	ada.Say("/invite "+nobody, "/invite http://127.0.0.1", "/invite "+botURL)
+	ada.Expect("* " + nobody + " has not been invited: ")
+	ada.Expect("* http://127.0.0.1 has not been invited: ")
+	ada.Expect("* " + botURL + " has not been invited: ")
+	bot.Do(object{"cmd": "send", "group": group, "text": "hello, " + a})
+	ada.Expect("> hello, " + a)
+	ada.End()
+	bot.Event(object{"event": "state", "state": "LEFT", "group": group})
 
 	ben := start(t, "chat", "-key", "another", "-signaling", url, "-loopback")
-	ben.say("/invite " + botURL)
-	ben.end()
-	ben.expect("* " + botURL + " has accepted the invitation")
+	ben.Say("/invite " + botURL)
+	ben.End()
+	ben.Expect("* " + botURL + " has accepted the invitation")
 }
 
 // Help needs no group; all else waits for it.
@@ -146,8 +146,8 @@ func TestChatHelpWhileJoining(t *testing.T) {
 	l, url := listen(t) // that never answers
 	defer l.Close()
 	r := start(t, "chat", "-key", "k", "-signaling", url)
-	r.say("/members", "/help")
-	r.expect("* /help ")
-	r.stop()
-	r.expect("* 1 line not sent")
+	r.Say("/members", "/help")
+	r.Expect("* /help ")
+	r.Stop()
+	r.Expect("* 1 line not sent")
 }

@@ -21,8 +21,8 @@ func startChat(t *testing.T, url, key string) (r *running, name string) {
 var you = regexp.MustCompile(`^\* joined; you are ([0-9a-f]{4}), and (nobody else is here yet|\d+ members? beside you)$`)
 
 func (r *running) joined() string {
-	r.t.Helper()
-	return you.FindStringSubmatch(r.line("joined", you.MatchString))[1]
+	r.T.Helper()
+	return you.FindStringSubmatch(r.Line("joined", you.MatchString))[1]
 }
 
 // Two chats hear each other, and see each other come and go. What could do something to the terminal does not.
@@ -30,28 +30,28 @@ func TestChat(t *testing.T) {
 	url := startSignaling(t)
 	ada, a := startChat(t, url, "k")
 	ben, b := startChat(t, url, "k")
-	ada.expect("* " + b + " is here")
-	ben.expect("* " + a + " is here")
-	ada.say("Hello, Ben!", "", "été 🐻\r")
-	ben.expect(a + "> Hello, Ben!")
-	if line := ben.expect("été"); line != a+"> été 🐻" {
+	ada.Expect("* " + b + " is here")
+	ben.Expect("* " + a + " is here")
+	ada.Say("Hello, Ben!", "", "été 🐻\r")
+	ben.Expect(a + "> Hello, Ben!")
+	if line := ben.Expect("été"); line != a+"> été 🐻" {
 		t.Errorf("it shows %q", line)
 	}
-	ben.say("\x1b]0;title\x07\x1b[2J \x9b31m \u202eevil\rfake> hi\u2028")
-	if line := ada.expect(b + "> "); line != b+`> \x1b]0;title\a\x1b[2J `+"\ufffd"+`31m \u202eevil\rfake> hi\u2028` {
+	ben.Say("\x1b]0;title\x07\x1b[2J \x9b31m \u202eevil\rfake> hi\u2028")
+	if line := ada.Expect(b + "> "); line != b+`> \x1b]0;title\a\x1b[2J `+"\ufffd"+`31m \u202eevil\rfake> hi\u2028` {
 		t.Errorf("it shows %q", line)
 	}
-	ben.say("bye")
-	ben.end()
-	ben.expect("* left")
-	ada.expect(b + "> bye")
-	ada.expect("* " + b + " has left")
-	ada.say("is anybody here?")
-	ada.expect("* nobody else is here")
-	ada.stop() // Ctrl-C
-	ada.end()
-	ada.expect("* left")
-	for name, lines := range map[string][]string{a: ada.rest(), b: ben.rest()} {
+	ben.Say("bye")
+	ben.End()
+	ben.Expect("* left")
+	ada.Expect(b + "> bye")
+	ada.Expect("* " + b + " has left")
+	ada.Say("is anybody here?")
+	ada.Expect("* nobody else is here")
+	ada.Stop() // Ctrl-C
+	ada.End()
+	ada.Expect("* left")
+	for name, lines := range map[string][]string{a: ada.Rest(), b: ben.Rest()} {
 		if len(lines) != 1 || lines[0] != `* joining "k" through `+url {
 			t.Errorf("%s saw %q besides", name, lines)
 		}
@@ -72,9 +72,9 @@ func TestChatShows(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { guest.Leave(t.Context()) })
-	ada.expect(" is here")
-	ada.say(strings.Repeat("y", maxChatLine+1), strings.Repeat("z", maxChatLine))
-	ada.expect("* not sent: a line is longer than 8192 bytes")
+	ada.Expect(" is here")
+	ada.Say(strings.Repeat("y", maxChatLine+1), strings.Repeat("z", maxChatLine))
+	ada.Expect("* not sent: a line is longer than 8192 bytes")
 	if m := <-heard; m.Kind != netflux.Text || string(m.Data) != strings.Repeat("z", maxChatLine) {
 		t.Errorf("%v came, %.20q", m.Kind, m.Data)
 	}
@@ -99,7 +99,7 @@ func TestChatShows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if line := ada.expect(who); line == a || line[4:] != who+m.want {
+		if line := ada.Expect(who); line == a || line[4:] != who+m.want {
 			t.Errorf("%.20q is shown as %q", m.text, line)
 		}
 	}
@@ -121,18 +121,18 @@ func TestChatWithoutSignaling(t *testing.T) {
 		}
 	}()
 	r := start(t, "chat", "-key", "k", "-signaling", url, "-loopback")
-	r.expect("* the signaling server " + url + " cannot be reached (")
+	r.Expect("* the signaling server " + url + " cannot be reached (")
 	l.SetDeadline(time.Now())
 	<-refusing
 	l.SetDeadline(time.Time{})
 	stop := serve(t, l)
-	r.expect("* the signaling server is reached again")
+	r.Expect("* the signaling server is reached again")
 	r.joined()
 	stop()
-	r.expect("* the signaling server " + url + " is lost (")
-	r.expect("* joining again")
-	r.end()
-	if rest := strings.Join(r.rest(), "\n"); strings.Contains(rest, "signaling server") {
+	r.Expect("* the signaling server " + url + " is lost (")
+	r.Expect("* joining again")
+	r.End()
+	if rest := strings.Join(r.Rest(), "\n"); strings.Contains(rest, "signaling server") {
 		t.Errorf("besides it printed\n%s", rest)
 	}
 }
@@ -142,13 +142,13 @@ func TestChatPiped(t *testing.T) {
 	url := startSignaling(t)
 	ada, _ := startChat(t, url, "k")
 	ben := start(t, "chat", "-key", "k", "-signaling", url, "-loopback")
-	ben.say("first", "second")
-	ben.end()
-	first := ada.expect("> first")
-	if second := ada.expect("> second"); second[:4] != first[:4] {
+	ben.Say("first", "second")
+	ben.End()
+	first := ada.Expect("> first")
+	if second := ada.Expect("> second"); second[:4] != first[:4] {
 		t.Errorf("%q and %q", first, second)
 	}
-	ada.expect(" has left")
+	ada.Expect(" has left")
 }
 
 // Without a key a new one is made, and told with what others type to come in.
@@ -156,8 +156,8 @@ func TestChatMakesKey(t *testing.T) {
 	url := startSignaling(t)
 	for _, args := range [][]string{{}, {"-key"}, {"-key", "-loopback"}, {"-key", ""}} {
 		r := start(t, slices.Concat([]string{"chat", "-signaling", url}, args)...)
-		r.end()
-		line := r.expect("* the group is new; others join it by: netflux chat -signaling " + url + " -key=")
+		r.End()
+		line := r.Expect("* the group is new; others join it by: netflux chat -signaling " + url + " -key=")
 		if _, key, _ := strings.Cut(line, "-key="); len(key) != 42 {
 			t.Errorf("%v: the key is %q", args, key)
 		}
@@ -169,14 +169,14 @@ func TestChatInterruptedWhileJoining(t *testing.T) {
 	l, url := listen(t) // that never answers
 	defer l.Close()
 	r := start(t, "chat", "-key", "k", "-signaling", url)
-	r.expect("* joining")
-	r.say("too early")
-	r.stop()
-	r.wait()
-	if r.status != 0 {
-		t.Errorf("status %d, %s", r.status, &r.stderr)
+	r.Expect("* joining")
+	r.Say("too early")
+	r.Stop()
+	r.Wait()
+	if r.Status != 0 {
+		t.Errorf("status %d, %s", r.Status, &r.Stderr)
 	}
-	r.expect("* left")
+	r.Expect("* left")
 }
 
 // What seldom happens is told with its reason, which may hold what a stranger wrote.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/cli"
 	"github.com/meshpair/meshpair/netflux"
 	"github.com/meshpair/meshpair/sigver"
 )
@@ -37,7 +38,7 @@ var demoNames = strings.Fields("Ada Ben Cleo Dan Eve Finn Gus Hana Ivo Jun Kim L
 
 // A demo is a group whose members all are here.
 type demo struct {
-	show     *timeline
+	show     *cli.Timeline
 	logger   *slog.Logger
 	patience time.Duration
 	bulk     int                                                  // how many bytes are many
@@ -70,22 +71,21 @@ type actor struct {
 
 var errInterrupted = errors.New("interrupted")
 
-func demoCommand(ctx context.Context, e *env, args []string) error {
+func demoCommand(ctx context.Context, e *cli.Env, args []string) error {
 	return runDemo(ctx, e, args, &demo{patience: demoPatience, bulk: 4 << 20})
 }
 
-func runDemo(ctx context.Context, e *env, args []string, d *demo) error {
-	n := e.flags.Int("members", 5, "how many `members` the group has, 2 to 20")
-	e.flags.BoolVar(&d.calm, "calm", d.calm, "leave out the part in which channels fail while all talk, and the group falls apart")
-	e.flags.BoolVar(&d.sealed, "sealed", d.sealed, "seal the group: neither the signaling server nor who passes messages on can read them")
-	if err := e.parse(args, demoHelp); err != nil {
+func runDemo(ctx context.Context, e *cli.Env, args []string, d *demo) error {
+	n := e.Flags.Int("members", 5, "how many `members` the group has, 2 to 20")
+	e.Flags.BoolVar(&d.calm, "calm", d.calm, "leave out the part in which channels fail while all talk, and the group falls apart")
+	e.Flags.BoolVar(&d.sealed, "sealed", d.sealed, "seal the group: neither the signaling server nor who passes messages on can read them")
+	if err := e.Parse(args, demoHelp); err != nil {
 		return err
 	}
 	if *n < 2 || *n > len(demoNames) {
-		fmt.Fprintf(e.stderr, "netflux demo: -members must be from 2 to %d\n", len(demoNames))
-		return errUsage
+		return e.Wrong("-members must be from 2 to %d", len(demoNames))
 	}
-	d.show, d.logger, d.key = newTimeline(e.stdout), e.logger(), netflux.NewKey()
+	d.show, d.logger, d.key = cli.NewTimeline(e.Stdout), e.Logger(), netflux.NewKey()
 	if d.sealed {
 		d.secret = netflux.NewSecret()
 	}
@@ -101,15 +101,15 @@ func runDemo(ctx context.Context, e *env, args []string, d *demo) error {
 
 // play shows all of the demo.
 func (d *demo) play(ctx context.Context, names []string) error {
-	fmt.Fprintf(d.show.w, "A signaling server and %d members in this process, over WebRTC data channels on 127.0.0.1.\n\n", len(names))
+	fmt.Fprintf(d.show.W, "A signaling server and %d members in this process, over WebRTC data channels on 127.0.0.1.\n\n", len(names))
 	if d.sealed {
-		fmt.Fprint(d.show.w, "The group is sealed: what two of them say, no other one and no server can read.\n\n")
+		fmt.Fprint(d.show.W, "The group is sealed: what two of them say, no other one and no server can read.\n\n")
 	}
 	d.server = &demoServer{config: sigver.Config{Logger: d.logger}}
 	if err := d.server.start(); err != nil {
 		return err
 	}
-	d.show.line("Sigver", "listens on %s", d.server.url())
+	d.show.Line("Sigver", "listens on %s", d.server.url())
 	for _, name := range names {
 		d.actors = append(d.actors, d.newActor(name))
 	}
@@ -163,7 +163,7 @@ func (d *demo) join(ctx context.Context) error {
 		d.ids[a.group.ID()] = a.name
 		d.mu.Unlock()
 		if i == 0 {
-			d.show.line(a.name, "opens the group, joined in %s, id %08x", ms(took), a.group.ID())
+			d.show.Line(a.name, "opens the group, joined in %s, id %08x", ms(took), a.group.ID())
 			continue
 		}
 		if err := d.wait(ctx, "until all see "+a.name, func() bool { return d.allSee(i) }); err != nil {
@@ -172,7 +172,7 @@ func (d *demo) join(ctx context.Context) error {
 		d.mu.Lock()
 		through := d.ids[a.through]
 		d.mu.Unlock()
-		d.show.line(a.name, "joins through %s in %s, id %08x, %s", through, ms(took), a.group.ID(), count(len(a.group.Neighbors()), "channel"))
+		d.show.Line(a.name, "joins through %s in %s, id %08x, %s", through, ms(took), a.group.ID(), count(len(a.group.Neighbors()), "channel"))
 	}
 	for _, a := range d.actors {
 		d.channels += len(a.group.Neighbors())
@@ -211,7 +211,7 @@ func (d *demo) leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.show.line(a.name, "leaves; %s within %s", noticed(len(rest)), ms(last.Sub(began)))
+	d.show.Line(a.name, "leaves; %s within %s", noticed(len(rest)), ms(last.Sub(began)))
 	return nil
 }
 
@@ -234,7 +234,7 @@ func (d *demo) part() error {
 	for range d.actors {
 		all = errors.Join(all, <-errs)
 	}
-	d.show.line("All", "have left, in %s", ms(time.Since(began)))
+	d.show.Line("All", "have left, in %s", ms(time.Since(began)))
 	told := d.wait(context.Background(), "until all have been told everything", func() bool {
 		return d.all(netflux.Left)
 	})
@@ -309,6 +309,6 @@ func (d *demo) wait(ctx context.Context, what string, ok func() bool) error {
 // summary prints the last line. The lock is held.
 func (d *demo) summary(verdict string) {
 	l := d.ledger
-	fmt.Fprintf(d.show.w, "\n%s, %s; %s sent, %d of %d copies arrived (%s): %s.\n", count(len(d.actors), "member"),
+	fmt.Fprintf(d.show.W, "\n%s, %s; %s sent, %d of %d copies arrived (%s): %s.\n", count(len(d.actors), "member"),
 		count(d.channels, "channel"), count(l.sent, "message"), l.copies, l.owed, size(l.bytes), verdict)
 }

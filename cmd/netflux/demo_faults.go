@@ -24,7 +24,7 @@ func (d *demo) faults(ctx context.Context) error {
 	loading, stop := context.WithCancel(ctx)
 	failed := make(chan error, 1)
 	go func() { failed <- l.run(loading) }()
-	d.show.line("All", "talk from now on: in turn, %d messages to all in a second", time.Second/loadPace)
+	d.show.Line("All", "talk from now on: in turn, %d messages to all in a second", time.Second/loadPace)
 	err := d.pause(ctx)
 	for _, fault := range []func(context.Context) error{
 		d.cut,
@@ -42,7 +42,7 @@ func (d *demo) faults(ctx context.Context) error {
 		err = d.wait(ctx, "until all that was said has arrived", func() bool { l.settle(); return len(l.pending) == 0 })
 	}
 	if err == nil {
-		d.show.line("All", "said %s meanwhile; none is missing, none came twice", count(l.n, "thing"))
+		d.show.Line("All", "said %s meanwhile; none is missing, none came twice", count(l.n, "thing"))
 	}
 	return err
 }
@@ -64,11 +64,11 @@ func (d *demo) cut(ctx context.Context) error {
 	if err := a.group.Drop(b.group.ID()); err != nil {
 		return fmt.Errorf("the channel of %s and %s cannot be cut: %w", a.name, b.name, err)
 	}
-	d.show.line(a.name, "and %s lose their channel: it breaks", b.name)
+	d.show.Line(a.name, "and %s lose their channel: it breaks", b.name)
 	if err := d.wait(ctx, fmt.Sprintf("until %s and %s have a channel again", a.name, b.name), d.linked(a, b)); err != nil {
 		return err
 	}
-	d.show.line(a.name, "has a channel to %s again, after %s", b.name, ms(time.Since(began)))
+	d.show.Line(a.name, "has a channel to %s again, after %s", b.name, ms(time.Since(began)))
 	return errors.Join(d.pause(ctx), d.nobodyLeft(began))
 }
 
@@ -79,16 +79,16 @@ func (d *demo) hole(ctx context.Context) error {
 	if err := a.group.Blackhole(b.group.ID()); err != nil {
 		return fmt.Errorf("the channel of %s and %s cannot fall silent: %w", a.name, b.name, err)
 	}
-	d.show.line(a.name, "and %s: all that goes over their channel vanishes from now on, without an error", b.name)
+	d.show.Line(a.name, "and %s: all that goes over their channel vanishes from now on, without an error", b.name)
 	linked := d.linked(a, b)
 	if err := d.wait(ctx, fmt.Sprintf("until %s and %s notice that their channel is dead", a.name, b.name), func() bool { return !linked() }); err != nil {
 		return err
 	}
-	d.show.line(a.name, "and %s have found out, after %s", b.name, sec(time.Since(began)))
+	d.show.Line(a.name, "and %s have found out, after %s", b.name, sec(time.Since(began)))
 	if err := d.wait(ctx, fmt.Sprintf("until %s and %s have a channel again", a.name, b.name), linked); err != nil {
 		return err
 	}
-	d.show.line(a.name, "has a channel to %s again, %s after it fell silent", b.name, sec(time.Since(began)))
+	d.show.Line(a.name, "has a channel to %s again, %s after it fell silent", b.name, sec(time.Since(began)))
 	return errors.Join(d.pause(ctx), d.nobodyLeft(began))
 }
 
@@ -125,14 +125,14 @@ func (d *demo) split(ctx context.Context, l *load) error {
 			}
 		}
 	}
-	d.show.line("All", "are parted: no channel leads from %s to %s", list(parts[0]), list(parts[1]))
+	d.show.Line("All", "are parted: no channel leads from %s to %s", list(parts[0]), list(parts[1]))
 	apart := func() bool {
 		return d.see(parts[0], len(parts[0])) && d.see(parts[1], len(parts[1]))
 	}
 	if err := d.wait(ctx, "until each part sees that it is alone", apart); err != nil {
 		return err
 	}
-	d.show.line("All", "see it, after %s; each part goes on", sec(time.Since(began)))
+	d.show.Line("All", "see it, after %s; each part goes on", sec(time.Since(began)))
 	if err := d.pause(ctx); err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (d *demo) split(ctx context.Context, l *load) error {
 			b.group.Unblock(a.group.ID())
 		}
 	}
-	d.show.line("All", "could have channels to each other again")
+	d.show.Line("All", "could have channels to each other again")
 	if err := d.wait(ctx, "until the parts are one group again", func() bool { return d.see(d.actors, len(d.actors)) }); err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (d *demo) split(ctx context.Context, l *load) error {
 		return err
 	}
 	l.part([2][]*actor{})
-	d.show.line("All", "are one group again, after %s, with the ids that they had, and channels to all after %s", sec(took), sec(time.Since(began)))
+	d.show.Line("All", "are one group again, after %s, with the ids that they had, and channels to all after %s", sec(took), sec(time.Since(began)))
 	return nil
 }
 
@@ -294,5 +294,5 @@ func (l *load) report() {
 	}
 	l.sent, l.copies, l.late, l.slowest = 0, 0, 0, 0
 	l.d.mu.Unlock()
-	l.d.show.line("Load", "%s", text)
+	l.d.show.Line("Load", "%s", text)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/cli"
 	"github.com/meshpair/meshpair/netflux"
 )
 
@@ -231,8 +232,9 @@ func TestDemoAddressTaken(t *testing.T) {
 }
 
 func startDemo(ctx context.Context, d *demo, stdout, stderr io.Writer, args ...string) (status int) {
-	c := command{"demo", "", slog.LevelError, func(ctx context.Context, e *env, args []string) error { return runDemo(ctx, e, args, d) }}
-	return c.start(ctx, args, nil, stdout, stderr)
+	p := cli.Program{Name: "netflux", Commands: []cli.Command{{Name: "demo", Level: slog.LevelError,
+		Run: func(ctx context.Context, e *cli.Env, args []string) error { return runDemo(ctx, e, args, d) }}}}
+	return p.Run(ctx, append([]string{"demo"}, args...), nil, stdout, stderr)
 }
 
 // An interrupted demo leaves and says so.
@@ -264,18 +266,6 @@ type writer func(b []byte)
 func (w writer) Write(b []byte) (int, error) {
 	w(b)
 	return len(b), nil
-}
-
-func TestTimelineColor(t *testing.T) {
-	var out strings.Builder
-	show := timeline{w: &out, began: time.Now(), color: true}
-	show.line("Ada", "speaks %d times", 2)
-	if got := out.String(); !strings.HasSuffix(got, "  \x1b[1mAda   \x1b[m  speaks 2 times\n") {
-		t.Errorf("%q", got)
-	}
-	if newTimeline(io.Discard).color {
-		t.Error("what is no terminal gets colours")
-	}
 }
 
 func TestSize(t *testing.T) {

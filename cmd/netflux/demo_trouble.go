@@ -37,7 +37,7 @@ func (d *demo) relay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.show.line(a.name, "has no channel to %s any more, after %s; what they say goes through %s", b.name, ms(took), either(relays))
+	d.show.Line(a.name, "has no channel to %s any more, after %s; what they say goes through %s", b.name, ms(took), either(relays))
 	for _, say := range []func() error{
 		func() error { return d.whisper(ctx, a, b, "Do you hear me, "+b.name+"?") },
 		func() error { return d.whisper(ctx, b, a, "I do, "+a.name+".") },
@@ -57,7 +57,7 @@ func (d *demo) relay(ctx context.Context) error {
 		return slices.Contains(a.group.Neighbors(), idB) && slices.Contains(b.group.Neighbors(), idA)
 	})
 	if err == nil {
-		d.show.line(a.name, "has a channel to %s again, after %s", b.name, ms(time.Since(began)))
+		d.show.Line(a.name, "has a channel to %s again, after %s", b.name, ms(time.Since(began)))
 	}
 	return err
 }
@@ -86,7 +86,7 @@ func (d *demo) outage(ctx context.Context) error {
 	if err := d.server.stop(); err != nil {
 		return err
 	}
-	d.show.line("Sigver", "stops; the members need it no more")
+	d.show.Line("Sigver", "stops; the members need it no more")
 	stopped := time.Now()
 	if err := d.wait(ctx, "until all notice that the signaling server is gone", func() bool { return d.all(netflux.Joining) }); err != nil {
 		return err
@@ -102,7 +102,7 @@ func (d *demo) outage(ctx context.Context) error {
 		return err
 	}
 	back := time.Now()
-	d.show.line("Sigver", "is back on %s after %s", d.server.url(), sec(back.Sub(stopped)))
+	d.show.Line("Sigver", "is back on %s after %s", d.server.url(), sec(back.Sub(stopped)))
 	err := d.chat(ctx, &talk, func() (bool, error) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -114,8 +114,8 @@ func (d *demo) outage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.show.line("All", "are JOINED again, %s after it came back", sec(time.Since(back)))
-	d.show.line("All", "sent %s to all meanwhile; none is missing, and the slowest took %s", count(talk.n, "message"), ms(talk.slowest))
+	d.show.Line("All", "are JOINED again, %s after it came back", sec(time.Since(back)))
+	d.show.Line("All", "sent %s to all meanwhile; none is missing, and the slowest took %s", count(talk.n, "message"), ms(talk.slowest))
 	return nil
 }
 

@@ -1,17 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"io"
 	"strings"
 	"testing"
 )
 
 func runCommand(args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	status = run(context.Background(), args, strings.NewReader(""), &out, &errs)
+	status = program.Run(context.Background(), args, strings.NewReader(""), &out, &errs)
 	return status, out.String(), errs.String()
 }
 
@@ -109,27 +107,5 @@ func TestWrongUsage(t *testing.T) {
 		if status != 2 || out != "" || !strings.Contains(errs, test.say) || strings.Count(errs, "\n") > 11 {
 			t.Errorf("%v: status %d, printed %q and said %q, want %s in it", test.args, status, out, errs, test.say)
 		}
-	}
-}
-
-func TestReadLine(t *testing.T) {
-	const limit = 10
-	long := strings.Repeat("x", limit)
-	input := "a\n\n" + long + "\n" + long + "y\n" + strings.Repeat(long, 2000) + "\nend"
-	var got []string
-	in := bufio.NewReader(strings.NewReader(input))
-	for {
-		line, err := readLine(in, limit)
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			line = []byte("error")
-		}
-		got = append(got, string(line))
-	}
-	want := []string{"a", "", long, "error", "error", "end"}
-	if strings.Join(got, "|") != strings.Join(want, "|") {
-		t.Errorf("got %q, want %q", got, want)
 	}
 }

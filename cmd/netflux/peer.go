@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/cli"
 	"github.com/meshpair/meshpair/netflux"
 )
 
@@ -102,7 +103,7 @@ func (w *output) answer(req request, o object, err error) {
 func (w *output) requests(r io.Reader, do func(request) bool) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	for {
-		line, err := readLine(in, maxLine)
+		line, err := cli.ReadLine(in, maxLine)
 		if err == io.EOF {
 			return
 		}
@@ -138,16 +139,16 @@ type driven struct {
 	changed chan struct{}  // closed at the next one
 }
 
-func peerCommand(ctx context.Context, e *env, args []string) error {
-	insecure := e.flags.Bool("insecure", false, insecureUsage)
-	if err := e.parse(args, peerHelp); err != nil {
+func peerCommand(ctx context.Context, e *cli.Env, args []string) error {
+	insecure := e.Flags.Bool("insecure", false, insecureUsage)
+	if err := e.Parse(args, peerHelp); err != nil {
 		return err
 	}
-	d := &driven{output: newOutput(e.stdout), log: e.logger(), insecure: *insecure, told: netflux.Left, changed: make(chan struct{})}
+	d := &driven{output: newOutput(e.Stdout), log: e.Logger(), insecure: *insecure, told: netflux.Left, changed: make(chan struct{})}
 	d.emit(object{"event": "ready"})
 
 	lines := make(chan request, maxWaiting)
-	go d.read(ctx, e.stdin, lines)
+	go d.read(ctx, e.Stdin, lines)
 	d.work(ctx, lines, func(ctx context.Context, req request) (object, error) { return object{"event": "ok"}, d.do(ctx, req) })
 	if d.group == nil {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meshpair/meshpair/internal/cli/clitest"
 	"github.com/meshpair/meshpair/netflux"
 )
 
@@ -20,7 +21,7 @@ func TestPeerSealed(t *testing.T) {
 	secret, a, b := netflux.NewSecret(), netflux.NewIdentity(), netflux.NewIdentity()
 	list := []string{a.Public(), b.Public()}
 	bot := start(t, "bot", "-listen", "127.0.0.1:0", "-loopback", "-signaling", url, "-identity", file, "-allow", strings.Join(list, ","))
-	invite := parse(t, bot.line("ready", func(string) bool { return true })).(map[string]any)["invite"].(string)
+	invite := clitest.Parse(t, bot.Line("ready", func(string) bool { return true })).(map[string]any)["invite"].(string)
 	_, public, _ := strings.Cut(invite, "#")
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 { // SEC-50
 		t.Errorf("%v, %v", info, err)
@@ -39,34 +40,34 @@ func TestPeerSealed(t *testing.T) {
 	var peers []*running
 	for _, id := range []*netflux.Identity{a, b} {
 		p := start(t, "peer")
-		p.event(object{"event": "ready"})
-		p.ok(with(join, object{"identity": id.Text(), "allow": list}))
+		p.Event(object{"event": "ready"})
+		p.OK(with(join, object{"identity": id.Text(), "allow": list}))
 		peers = append(peers, p)
 	}
-	peers[0].ok(object{"cmd": "invite", "url": invite})
-	bot.event(object{"event": "state", "state": "JOINED"})
-	group := peers[0].do(object{"cmd": "status"})["group"]
-	id := bot.do(object{"cmd": "status", "group": group})["id"].(json.Number)
+	peers[0].OK(object{"cmd": "invite", "url": invite})
+	bot.Event(object{"event": "state", "state": "JOINED"})
+	group := peers[0].Do(object{"cmd": "status"})["group"]
+	id := bot.Do(object{"cmd": "status", "group": group})["id"].(json.Number)
 	for _, p := range peers {
-		p.event(object{"event": "join", "member": id})
+		p.Event(object{"event": "join", "member": id})
 	}
-	status := peers[1].do(object{"cmd": "status"})
+	status := peers[1].Do(object{"cmd": "status"})
 	seen, _ := status["identities"].(map[string]any)
 	if len(seen) != 3 || seen[id.String()] != public {
 		t.Errorf("identities %v", status)
 	}
-	in := bot.do(object{"cmd": "status", "group": group})
+	in := bot.Do(object{"cmd": "status", "group": group})
 	if fmt.Sprint(in["identities"]) != fmt.Sprint(seen) || in["key"] != "key" {
 		t.Errorf("the bot says %v", in)
 	}
 	x := start(t, "peer")
-	x.event(object{"event": "ready"})
-	x.say(`{"cmd":"join","signaling":"` + url + `","key":"key","loopback":true,"secret":"` + string(secret) + `"}`)
-	refused := bot.expect(`"refused"`) // the server leads to bots first
-	if _, ok := parse(t, refused).(map[string]any)["member"]; !ok || !strings.Contains(refused, `"reason":"list"`) {
+	x.Event(object{"event": "ready"})
+	x.Say(`{"cmd":"join","signaling":"` + url + `","key":"key","loopback":true,"secret":"` + string(secret) + `"}`)
+	refused := bot.Expect(`"refused"`) // the server leads to bots first
+	if _, ok := clitest.Parse(t, refused).(map[string]any)["member"]; !ok || !strings.Contains(refused, `"reason":"list"`) {
 		t.Errorf("%v", refused)
 	}
-	x.say(`{"cmd":"leave"}`)
+	x.Say(`{"cmd":"leave"}`)
 	for _, cmd := range []object{
 		{"cmd": "join", "signaling": url, "key": "key", "secret": "mpsecret1x"},
 		{"cmd": "join", "signaling": url, "key": "key", "secret": string(secret), "identity": "mpidsecret1x"},
@@ -74,15 +75,15 @@ func TestPeerSealed(t *testing.T) {
 		{"cmd": "join", "signaling": url, "key": "key", "allow": list},
 	} {
 		p := start(t, "peer")
-		p.event(object{"event": "ready"})
-		if got := p.do(cmd); got["event"] != "error" || strings.Contains(fmt.Sprint(got), string(secret)) {
+		p.Event(object{"event": "ready"})
+		if got := p.Do(cmd); got["event"] != "error" || strings.Contains(fmt.Sprint(got), string(secret)) {
 			t.Errorf("%v: %v", cmd, got)
 		}
 	}
-	if got := peers[0].do(object{"cmd": "invite", "url": strings.Split(invite, "#")[0]}); got["event"] != "ok" {
+	if got := peers[0].Do(object{"cmd": "invite", "url": strings.Split(invite, "#")[0]}); got["event"] != "ok" {
 		t.Errorf("%v", got)
 	}
-	peers[0].expect("its identity")
+	peers[0].Expect("its identity")
 }
 
 // TestBotKeepsIdentity starts a bot again, which has the same URL as before (SEC-6, SEC-50).
@@ -91,11 +92,11 @@ func TestBotKeepsIdentity(t *testing.T) {
 	var texts []string
 	for range 2 {
 		r := start(t, "bot", "-listen", "127.0.0.1:0", "-url", "wss://bot.example", "-identity", file)
-		texts = append(texts, r.line("ready", func(string) bool { return true }))
-		r.end()
+		texts = append(texts, r.Line("ready", func(string) bool { return true }))
+		r.End()
 	}
 	other := start(t, "bot", "-listen", "127.0.0.1:0", "-url", "wss://bot.example")
-	if line := other.line("ready", func(string) bool { return true }); texts[0] != texts[1] || line == texts[0] {
+	if line := other.Line("ready", func(string) bool { return true }); texts[0] != texts[1] || line == texts[0] {
 		t.Errorf("%q, and another one %s", texts, line)
 	}
 	if err := os.WriteFile(file, []byte("mpidsecret1"), 0o600); err != nil {
@@ -117,23 +118,23 @@ func TestChatSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	ada := start(t, "chat", "-key", "k", "-signaling", url, "-loopback", "-secret-file", file)
-	ada.expect("through " + url + ", sealed")
+	ada.Expect("through " + url + ", sealed")
 	a := ada.joined()
 	ben := start(t, "chat", "-key", "k", "-signaling", url, "-loopback", "-secret-file", "-")
-	ben.say(secret, "Hello")
+	ben.Say(secret, "Hello")
 	b := ben.joined()
-	ada.expect(b + "> Hello")
+	ada.Expect(b + "> Hello")
 	for _, r := range []*running{ada, ben} {
-		r.say("/identities")
-		r.expect("* " + a + " is mpid1")
-		r.expect("* " + b + " is mpid1")
+		r.Say("/identities")
+		r.Expect("* " + a + " is mpid1")
+		r.Expect("* " + b + " is mpid1")
 	}
 	plain, _ := startChat(t, url, "k")
-	plain.say("/identities")
-	plain.expect("not sealed")
+	plain.Say("/identities")
+	plain.Expect("not sealed")
 	for _, r := range []*running{ada, ben, plain} {
-		r.end()
-		if strings.Contains(strings.Join(r.rest(), "\n")+r.stderr.String(), secret[20:40]) {
+		r.End()
+		if strings.Contains(strings.Join(r.Rest(), "\n")+r.Stderr.String(), secret[20:40]) {
 			t.Error("it shows the secret")
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/meshpair/meshpair/internal/cli"
 	"github.com/meshpair/meshpair/netflux"
 )
 
@@ -23,11 +24,11 @@ key can be a member, so tell it nobody else. For example, in a file that only yo
   netflux chat -key our-group -secret-file our-secret
 `
 
-func secretCommand(_ context.Context, e *env, args []string) error {
-	if err := e.parse(args, secretHelp); err != nil {
+func secretCommand(_ context.Context, e *cli.Env, args []string) error {
+	if err := e.Parse(args, secretHelp); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(e.stdout, string(netflux.NewSecret())) // SEC-1: who runs this asks for it
+	_, err := fmt.Fprintln(e.Stdout, string(netflux.NewSecret())) // SEC-1: who runs this asks for it
 	return err
 }
 

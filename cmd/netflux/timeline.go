@@ -3,45 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"sync"
 	"time"
 
 	"github.com/meshpair/meshpair/netflux"
 )
-
-// A timeline prints who did what, and when.
-type timeline struct {
-	w     io.Writer
-	began time.Time
-	color bool
-	mu    sync.Mutex // of lines
-}
-
-func newTimeline(w io.Writer) *timeline {
-	return &timeline{w: w, began: time.Now(), color: isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-func (t *timeline) line(who, format string, args ...any) {
-	at, name := fmt.Sprintf("%6.3f s", time.Since(t.began).Seconds()), fmt.Sprintf("%-6s", who)
-	if t.color {
-		at, name = "\x1b[2m"+at+"\x1b[m", "\x1b[1m"+name+"\x1b[m"
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	fmt.Fprintf(t.w, "%s  %s  %s\n", at, name, fmt.Sprintf(format, args...))
-}
 
 // talk has the members send text to all and to one, and bytes.
 func (d *demo) talk(ctx context.Context) error {
@@ -61,7 +27,7 @@ func (d *demo) talk(ctx context.Context) error {
 func (d *demo) say(ctx context.Context, a *actor, text string) error {
 	took, err := d.deliver(ctx, a, nil, netflux.Text, []byte(text), fmt.Sprintf("“%s”", text))
 	if err == nil {
-		d.show.line(a.name, "to all: “%s” %s in %s", text, heard(len(d.others(a))), ms(took))
+		d.show.Line(a.name, "to all: “%s” %s in %s", text, heard(len(d.others(a))), ms(took))
 	}
 	return err
 }
@@ -70,7 +36,7 @@ func (d *demo) say(ctx context.Context, a *actor, text string) error {
 func (d *demo) whisper(ctx context.Context, a, to *actor, text string) error {
 	took, err := d.deliver(ctx, a, to, netflux.Text, []byte(text), fmt.Sprintf("“%s”", text))
 	if err == nil {
-		d.show.line(a.name, "to %s alone: “%s” Heard in %s", to.name, text, ms(took))
+		d.show.Line(a.name, "to %s alone: “%s” Heard in %s", to.name, text, ms(took))
 	}
 	return err
 }
@@ -82,7 +48,7 @@ func (d *demo) pour(ctx context.Context, a *actor, n int) error {
 	took, err := d.deliver(ctx, a, nil, netflux.Binary, data, size(n)+" of bytes")
 	if err == nil {
 		all := n * len(d.others(a))
-		d.show.line(a.name, "to all: %s of bytes. %s in %s, %.0f MiB/s", size(n), size(all), ms(took), float64(all)/(1<<20)/took.Seconds())
+		d.show.Line(a.name, "to all: %s of bytes. %s in %s, %.0f MiB/s", size(n), size(all), ms(took), float64(all)/(1<<20)/took.Seconds())
 	}
 	return err
 }

@@ -5,16 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/cli"
 	"github.com/meshpair/meshpair/peersox"
 )
 
@@ -38,7 +37,7 @@ and when it is interrupted, it is 1, and a line says what went wrong.
 
 // A demo is a server and two clients.
 type demo struct {
-	show     timeline
+	show     *cli.Timeline
 	logger   *slog.Logger
 	patience time.Duration
 	rounds   int                              // round trips that are measured each time
@@ -60,18 +59,18 @@ type actor struct {
 	connected bool // it was, once
 }
 
-func demoCommand(ctx context.Context, e *env, args []string) error {
+func demoCommand(ctx context.Context, e *cli.Env, args []string) error {
 	return runDemo(ctx, e, args, &demo{patience: demoPatience, rounds: 500, bulk: 16 << 20})
 }
 
-func runDemo(ctx context.Context, e *env, args []string, d *demo) error {
-	if err := e.parse(args, demoHelp); err != nil {
+func runDemo(ctx context.Context, e *cli.Env, args []string, d *demo) error {
+	if err := e.Parse(args, demoHelp); err != nil {
 		return err
 	}
-	d.show, d.logger = newTimeline(e.stdout), e.logger()
+	d.show, d.logger = cli.NewTimeline(e.Stdout), e.Logger()
 	playing, cancel := context.WithTimeoutCause(ctx, demoTime, fmt.Errorf("it took longer than %v", demoTime))
 	defer cancel()
-	fmt.Fprint(d.show.w, "A pairing server and two clients in this process, on 127.0.0.1.\n\n")
+	fmt.Fprint(d.show.W, "A pairing server and two clients in this process, on 127.0.0.1.\n\n")
 	err := d.play(playing)
 	if ctx.Err() != nil {
 		return errors.New("interrupted")
@@ -82,7 +81,7 @@ func runDemo(ctx context.Context, e *env, args []string, d *demo) error {
 		}
 		return err
 	}
-	fmt.Fprintf(d.show.w, "\n%d messages sent: all intact, in order, each exactly once.\n", d.sent)
+	fmt.Fprintf(d.show.W, "\n%d messages sent: all intact, in order, each exactly once.\n", d.sent)
 	return nil
 }
 
@@ -102,7 +101,7 @@ func (d *demo) play(ctx context.Context) (err error) {
 	if err := stopServer(); err != nil {
 		return err
 	}
-	d.show.line("Server", "stops; the two need it no more")
+	d.show.Line("Server", "stops; the two need it no more")
 	return d.say(ctx, d.ben, d.ada, lastWords)
 }
 
@@ -117,7 +116,7 @@ func (d *demo) serve() (stop func() error, err error) {
 	done := make(chan error, 1)
 	go func() { done <- web.Serve(l) }()
 	d.url = "http://" + l.Addr().String()
-	d.show.line("Server", "listens on %s", d.url)
+	d.show.Line("Server", "listens on %s", d.url)
 	return sync.OnceValue(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
@@ -157,7 +156,7 @@ func (d *demo) pair(ctx context.Context) error {
 		return err
 	}
 	d.ada.connected = true
-	d.show.line("Ada", "asks for a pairing, and gets the code %s, in %s; she adds a secret", p.Code, ms(time.Since(began)))
+	d.show.Line("Ada", "asks for a pairing, and gets the code %s, in %s; she adds a secret", p.Code, ms(time.Since(began)))
 	began = time.Now()
 	if _, err := d.ben.client.Pair(ctx, p.Text()); err != nil {
 		return err
@@ -171,7 +170,7 @@ func (d *demo) pair(ctx context.Context) error {
 	if !d.ada.client.Status().Sealed || !d.ben.client.Status().Sealed {
 		return errors.New("the pairing is not sealed")
 	}
-	d.show.line("Ben", "enters both; the two are connected by way of the server, and sealed, in %s", ms(time.Since(began)))
+	d.show.Line("Ben", "enters both; the two are connected by way of the server, and sealed, in %s", ms(time.Since(began)))
 	return d.say(ctx, d.ada, d.ben, "Hello, I am Ada.")
 }
 
@@ -190,7 +189,7 @@ func (d *demo) talk(ctx context.Context) error {
 		trips[i] = time.Since(began)
 	}
 	slices.Sort(trips)
-	d.show.line("Both", "to and fro %d times: half of them took less than %s, all but 1 %% less than %s",
+	d.show.Line("Both", "to and fro %d times: half of them took less than %s, all but 1 %% less than %s",
 		d.rounds, ms(trips[len(trips)/2]), ms(trips[len(trips)*99/100]))
 	return nil
 }
@@ -203,7 +202,7 @@ func (d *demo) upgrade(ctx context.Context) error {
 	if err := errors.Join(d.ada.client.Upgrade(ctx), <-errs); err != nil {
 		return err
 	}
-	d.show.line("Both", "have a data channel in %s", ms(time.Since(began)))
+	d.show.Line("Both", "have a data channel in %s", ms(time.Since(began)))
 	return nil
 }
 
@@ -216,7 +215,7 @@ func (d *demo) pour(ctx context.Context) error {
 		return err
 	}
 	took := time.Since(began)
-	d.show.line("Ben", "sends %s in one message in %s, %s/s", bytesOf(int64(d.bulk)), ms(took), bytesOf(int64(float64(d.bulk)/took.Seconds())))
+	d.show.Line("Ben", "sends %s in one message in %s, %s/s", bytesOf(int64(d.bulk)), ms(took), bytesOf(int64(float64(d.bulk)/took.Seconds())))
 	return nil
 }
 
@@ -237,7 +236,7 @@ func (d *demo) stumble(ctx context.Context) error {
 			return err
 		}
 	}
-	d.show.line("Ada", "sends %d messages, and the data channel breaks: all arrive all the same", n)
+	d.show.Line("Ada", "sends %d messages, and the data channel breaks: all arrive all the same", n)
 	return d.upgrade(ctx)
 }
 
@@ -247,7 +246,7 @@ func (d *demo) say(ctx context.Context, from, to *actor, text string) error {
 	if err := d.pass(ctx, from, to, []byte(text)); err != nil {
 		return err
 	}
-	d.show.line(from.name, "to %s: “%s” Heard in %s", to.name, text, ms(time.Since(began)))
+	d.show.Line(from.name, "to %s: “%s” Heard in %s", to.name, text, ms(time.Since(began)))
 	return nil
 }
 
@@ -316,27 +315,8 @@ func (d *demo) part() error {
 			err = errors.Join(err, fmt.Errorf("%s got %d messages too many", a.name, n))
 		}
 	}
-	d.show.line("Both", "have parted, in %s", ms(time.Since(began)))
+	d.show.Line("Both", "have parted, in %s", ms(time.Since(began)))
 	return err
-}
-
-// A timeline prints who did what, and when.
-type timeline struct {
-	w     io.Writer
-	began time.Time
-	color bool
-}
-
-func newTimeline(w io.Writer) timeline {
-	return timeline{w: w, began: time.Now(), color: isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
-}
-
-func (t timeline) line(who, format string, args ...any) {
-	at, name := fmt.Sprintf("%6.3f s", time.Since(t.began).Seconds()), fmt.Sprintf("%-6s", who)
-	if t.color {
-		at, name = "\x1b[2m"+at+"\x1b[m", "\x1b[1m"+name+"\x1b[m"
-	}
-	fmt.Fprintf(t.w, "%s  %s  %s\n", at, name, fmt.Sprintf(format, args...))
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000) }

@@ -7,12 +7,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/meshpair/meshpair/internal/cli"
 )
 
 // demoWith runs a small demo, in which something happens to what arrives.
 func demoWith(meddle func([]byte) [][]byte) (string, error) {
 	var out bytes.Buffer
-	e := &env{stdin: strings.NewReader(""), stdout: &out, stderr: &out, flags: flag.NewFlagSet("peersox demo", flag.ContinueOnError)}
+	e := &cli.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Flags: flag.NewFlagSet("peersox demo", flag.ContinueOnError)}
 	err := runDemo(context.Background(), e, nil, &demo{patience: timeout, rounds: 20, bulk: 1 << 20, meddle: meddle})
 	return out.String(), err
 }

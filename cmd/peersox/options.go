@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/meshpair/meshpair/internal/cli"
 	"github.com/meshpair/meshpair/peersox"
 	"github.com/meshpair/meshpair/peersox/redisstore"
 )
@@ -36,9 +37,9 @@ Examples:
 `
 
 // parseServe reads the command line. Of a bad one it has told when it returns.
-func parseServe(e *env, args []string) (*serveOptions, error) {
+func parseServe(e *cli.Env, args []string) (*serveOptions, error) {
 	o := &serveOptions{}
-	f := e.flags
+	f := e.Flags
 	c := &o.config
 	f.StringVar(&o.host, "host", "0.0.0.0", "`address` to listen on")
 	f.StringVar(&o.port, "port", "3000", "`port` to listen on; 0 lets the system choose")
@@ -63,13 +64,11 @@ func parseServe(e *env, args []string) (*serveOptions, error) {
 	f.IntVar(&c.MaxMessage, "max-message", peersox.DefaultMaxMessage, "most `bytes` of a client's message")
 	f.IntVar(&c.MaxClients, "max-clients", peersox.DefaultMaxClients, "most WebSocket `clients` at one time")
 	f.IntVar(&c.SendQueue, "max-queue", peersox.DefaultSendQueue, "most `bytes` that wait for a client that reads slowly, before its peer is slowed")
-	if err := e.parse(args, serveHelp); err != nil {
+	if err := e.Parse(args, serveHelp); err != nil {
 		return nil, err
 	}
 	if problem := o.problem(); problem != "" {
-		fmt.Fprintf(e.stderr, "peersox serve: %s\n", problem)
-		f.Usage()
-		return nil, errUsage
+		return nil, e.Wrong("%s; -h lists the flags", problem)
 	}
 	return o, nil
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/cli"
 	"github.com/meshpair/meshpair/peersox"
 )
 
@@ -77,17 +78,17 @@ type driven struct {
 	change chan struct{}   // closed at the next one
 }
 
-func peerCommand(ctx context.Context, e *env, args []string) error {
-	insecure := e.flags.Bool("insecure", false, insecureUsage)
-	if err := e.parse(args, peerHelp); err != nil {
+func peerCommand(ctx context.Context, e *cli.Env, args []string) error {
+	insecure := e.Flags.Bool("insecure", false, insecureUsage)
+	if err := e.Parse(args, peerHelp); err != nil {
 		return err
 	}
-	d := &driven{log: e.logger(), insecure: *insecure, w: json.NewEncoder(e.stdout), told: make(map[string]int), change: make(chan struct{})}
+	d := &driven{log: e.Logger(), insecure: *insecure, w: json.NewEncoder(e.Stdout), told: make(map[string]int), change: make(chan struct{})}
 	d.w.SetEscapeHTML(false)
 	d.renew(ctx)
 	d.emit(object{"event": "ready"})
 	lines := make(chan request, maxWaiting)
-	go d.read(ctx, e.stdin, lines)
+	go d.read(ctx, e.Stdin, lines)
 	d.work(ctx, lines)
 	d.renew(context.Background())
 	if d.client == nil {
@@ -136,7 +137,7 @@ func (d *driven) read(ctx context.Context, r io.Reader, lines chan<- request) {
 	defer close(lines)
 	in := bufio.NewReaderSize(r, 64<<10)
 	for {
-		line, err := readLine(in, maxLine)
+		line, err := cli.ReadLine(in, maxLine)
 		if err == io.EOF {
 			return
 		}

@@ -3,9 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
+
+	"github.com/meshpair/meshpair/internal/cli"
 )
 
 // A progress shows how far a transfer has got, by a bar that is drawn anew, if there is a terminal to draw it on.
@@ -22,16 +23,7 @@ type progress struct {
 }
 
 func newProgress(w io.Writer) *progress {
-	return &progress{w: w, draws: isTerminal(w), now: time.Now}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return &progress{w: w, draws: cli.IsTerminal(w), now: time.Now}
 }
 
 func (p *progress) begin(name string, size int64) {

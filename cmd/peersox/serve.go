@@ -8,9 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/cli"
 	"github.com/meshpair/meshpair/peersox"
 	"github.com/meshpair/meshpair/peersox/redisstore"
 )
@@ -31,26 +31,24 @@ const (
 )
 
 // serveCommand is `peersox serve`.
-func serveCommand(ctx context.Context, e *env, args []string) error {
+func serveCommand(ctx context.Context, e *cli.Env, args []string) error {
 	o, err := parseServe(e, args)
 	if err != nil {
 		return err
 	}
-	o.config.Logger = e.logger()
-	return serve(ctx, o, e.stdout)
+	o.config.Logger = e.Logger()
+	return serve(ctx, o, e.Stdout)
 }
 
 // serve runs the server until ctx ends.
 func serve(ctx context.Context, o *serveOptions, stdout io.Writer) error {
-	scheme := "http"
-	var tlsConfig *tls.Config
+	where := cli.Listening{Host: o.host, Port: o.port, Scheme: "http"}
 	if o.cert != "" {
 		cert, err := tls.LoadX509KeyPair(o.cert, o.key)
 		if err != nil {
 			return fmt.Errorf("-cert and -key: %w", err)
 		}
-		scheme = "https"
-		tlsConfig = &tls.Config{
+		where.TLS = &tls.Config{
 			Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 		}
 	}
@@ -67,19 +65,9 @@ func serve(ctx context.Context, o *serveOptions, stdout io.Writer) error {
 			o.config.Relay = store
 		}
 	}
-	network := "tcp"
-	if ip, err := netip.ParseAddr(o.host); err == nil && ip.Is4() {
-		network = "tcp4" // else 0.0.0.0 would listen, and be printed, as [::]
-	}
-	l, err := net.Listen(network, net.JoinHostPort(o.host, o.port))
+	l, err := where.Listen(stdout, o.config.Logger)
 	if err != nil {
-		return fmt.Errorf("%w; choose another address by -host and -port", err)
-	}
-	fmt.Fprintf(stdout, "listening on %s://%s\n", scheme, l.Addr())
-	if tlsConfig != nil {
-		l = tls.NewListener(l, tlsConfig)
-	} else if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() { // SEC-32
-		o.config.Logger.Warn("clients reach this server without TLS, unless a proxy does it; -cert and -key turn it on", "address", a)
+		return err
 	}
 	return serveOn(ctx, l, o)
 }

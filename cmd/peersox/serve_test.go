@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/cli/clitest"
 	"github.com/meshpair/meshpair/internal/redistest"
 	"github.com/meshpair/meshpair/internal/ws"
 	"github.com/meshpair/meshpair/peersox"
@@ -24,9 +24,6 @@ import (
 
 // patience is how long something that is due may take.
 const patience = 20 * time.Second
-
-// asCommand is an environment variable that makes the test binary the command (TestMain).
-const asCommand = "PEERSOX_TEST_AS_COMMAND"
 
 // A process is a running `peersox serve`.
 type process struct {
@@ -39,8 +36,7 @@ type process struct {
 func startServe(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, log: new(bytes.Buffer)}
-	p.cmd = exec.Command(os.Args[0], append([]string{"serve", "-host", "127.0.0.1", "-port", "0"}, args...)...)
-	p.cmd.Env = append(os.Environ(), asCommand+"=1")
+	p.cmd = clitest.Command(append([]string{"serve", "-host", "127.0.0.1", "-port", "0"}, args...)...)
 	p.cmd.Stderr = p.log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -334,16 +330,16 @@ func TestServeUsage(t *testing.T) {
 		{[]string{"rest"}, "rest"},
 	} {
 		var stderr bytes.Buffer
-		if status := run(t.Context(), append([]string{"serve"}, c.args...), nil, io.Discard, &stderr); status != 2 || !strings.Contains(stderr.String(), c.want) {
+		if status := program.Run(t.Context(), append([]string{"serve"}, c.args...), nil, io.Discard, &stderr); status != 2 || !strings.Contains(stderr.String(), c.want) {
 			t.Errorf("%v: status %d, %s", c.args, status, &stderr)
 		}
 	}
 	var stdout bytes.Buffer
-	if status := run(t.Context(), []string{"serve", "-h"}, nil, &stdout, io.Discard); status != 0 || !strings.Contains(stdout.String(), "-redis-prefix") {
+	if status := program.Run(t.Context(), []string{"serve", "-h"}, nil, &stdout, io.Discard); status != 0 || !strings.Contains(stdout.String(), "-redis-prefix") {
 		t.Errorf("-h: status %d, %s", status, &stdout)
 	}
 	var stderr bytes.Buffer
-	if status := run(t.Context(), []string{"serve", "-redis", "redis://127.0.0.1:1"}, nil, io.Discard, &stderr); status != 1 || !strings.Contains(stderr.String(), "127.0.0.1:1") {
+	if status := program.Run(t.Context(), []string{"serve", "-redis", "redis://127.0.0.1:1"}, nil, io.Discard, &stderr); status != 1 || !strings.Contains(stderr.String(), "127.0.0.1:1") {
 		t.Errorf("no Redis: status %d, %s", status, &stderr)
 	}
 }

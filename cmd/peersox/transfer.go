@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/cli"
 	"github.com/meshpair/meshpair/peersox"
 )
 
@@ -50,10 +51,10 @@ type transfer struct {
 }
 
 // newTransfer returns an end that seals the pairings that it makes, or not.
-func newTransfer(ctx context.Context, e *env, to *connection, seal bool) *transfer {
-	t := &transfer{events: make(chan peersox.Event), answer: answerTime, show: newProgress(e.stderr)}
+func newTransfer(ctx context.Context, e *cli.Env, to *connection, seal bool) *transfer {
+	t := &transfer{events: make(chan peersox.Event), answer: answerTime, show: newProgress(e.Stderr)}
 	t.client = peersox.NewClient(peersox.ClientConfig{
-		URL: to.server, Seal: seal, Loopback: to.loopback, AllowPlaintext: to.insecure, Logger: e.logger(),
+		URL: to.server, Seal: seal, Loopback: to.loopback, AllowPlaintext: to.insecure, Logger: e.Logger(),
 		OnEvent: func(ev peersox.Event) {
 			select {
 			case t.events <- ev:
@@ -71,11 +72,11 @@ type connection struct {
 }
 
 // connectionFlags defines the flags that both ends have.
-func connectionFlags(e *env) *connection {
+func connectionFlags(e *cli.Env) *connection {
 	c := new(connection)
-	e.flags.StringVar(&c.server, "server", defaultServer, "the `URL` of the server, the same at both ends")
-	e.flags.BoolVar(&c.loopback, "loopback", false, "use 127.0.0.1 only, for two ends on one machine")
-	e.flags.BoolVar(&c.insecure, "insecure", false, insecureUsage)
+	e.Flags.StringVar(&c.server, "server", defaultServer, "the `URL` of the server, the same at both ends")
+	e.Flags.BoolVar(&c.loopback, "loopback", false, "use 127.0.0.1 only, for two ends on one machine")
+	e.Flags.BoolVar(&c.insecure, "insecure", false, insecureUsage)
 	return c
 }
 
@@ -120,10 +121,10 @@ receiver's place, so pass it on by a way that you trust. With -code-only there i
 digits and no secret, short enough to be read aloud, and the server is trusted.
 `
 
-func sendCommand(ctx context.Context, e *env, args []string) error {
+func sendCommand(ctx context.Context, e *cli.Env, args []string) error {
 	to := connectionFlags(e)
-	codeOnly := e.flags.Bool("code-only", false, "make a code without a secret, and trust the server with the file")
-	path, err := e.parseOne(args, "FILE", sendHelp)
+	codeOnly := e.Flags.Bool("code-only", false, "make a code without a secret, and trust the server with the file")
+	path, err := e.ParseOne(args, "FILE", sendHelp)
 	if err != nil {
 		return err
 	}
@@ -151,11 +152,11 @@ func sendCommand(ctx context.Context, e *env, args []string) error {
 	if *codeOnly {
 		label = fmt.Sprintf("The code is %s (%s). On the other machine:", p.Code, trusting)
 	}
-	fmt.Fprintf(e.stdout, "%s\n\n  peersox receive%s %s\n\n", label, to.flags(), p.Text())
+	fmt.Fprintf(e.Stdout, "%s\n\n  peersox receive%s %s\n\n", label, to.flags(), p.Text())
 	if err := t.send(ctx, file, info.Name(), info.Size()); err != nil {
 		return t.explain(ctx, err)
 	}
-	fmt.Fprintf(e.stdout, "%s has arrived.\n", printable(info.Name()))
+	fmt.Fprintf(e.Stdout, "%s has arrived.\n", printable(info.Name()))
 	return nil
 }
 
@@ -235,15 +236,15 @@ transfer is sealed then. By six digits alone the server is trusted, and it is sa
 is read from standard input, where it is kept from other users of this machine.
 `
 
-func receiveCommand(ctx context.Context, e *env, args []string) error {
+func receiveCommand(ctx context.Context, e *cli.Env, args []string) error {
 	to := connectionFlags(e)
-	dir := e.flags.String("dir", ".", "the `FOLDER` in which to put the file")
-	text, err := e.parseOne(args, "CODE", receiveHelp)
+	dir := e.Flags.String("dir", ".", "the `FOLDER` in which to put the file")
+	text, err := e.ParseOne(args, "CODE", receiveHelp)
 	if err != nil {
 		return err
 	}
 	if text == "-" {
-		line, err := readLine(bufio.NewReader(e.stdin), maxCode)
+		line, err := cli.ReadLine(bufio.NewReader(e.Stdin), maxCode)
 		if err != nil {
 			return fmt.Errorf("no code on standard input: %w", err)
 		}
@@ -262,7 +263,7 @@ func receiveCommand(ctx context.Context, e *env, args []string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if secret == "" {
-		fmt.Fprintf(e.stderr, "Without a secret: %s.\n", trusting)
+		fmt.Fprintf(e.Stderr, "Without a secret: %s.\n", trusting)
 	}
 	t := newTransfer(ctx, e, to, false)
 	defer t.close()
@@ -273,7 +274,7 @@ func receiveCommand(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return t.explain(ctx, err)
 	}
-	fmt.Fprintf(e.stdout, "%s\n", printable(path))
+	fmt.Fprintf(e.Stdout, "%s\n", printable(path))
 	return nil
 }
 

@@ -21,7 +21,7 @@ import (
 func startSend(t *testing.T, url, path string, more ...string) (*running, string) {
 	t.Helper()
 	r := start(t, slices.Concat([]string{"send", "-server", url, "-loopback"}, more, []string{path})...)
-	fields := strings.Fields(r.expect("  peersox receive"))
+	fields := strings.Fields(r.Expect("  peersox receive"))
 	return r, fields[len(fields)-1]
 }
 
@@ -42,12 +42,12 @@ func TestTransfer(t *testing.T) {
 		if i > 0 {
 			want = filepath.Join(to, fmt.Sprintf("photo.tar-%d.gz", i+1))
 		}
-		receiver.line(want, func(line string) bool { return line == want })
-		sender.expect("has arrived")
+		receiver.Line(want, func(line string) bool { return line == want })
+		sender.Expect("has arrived")
 		for _, r := range []*running{sender, receiver} {
-			r.wait()
-			if r.status != 0 || r.stderr.Len() > 0 {
-				t.Fatalf("status %d: %s", r.status, &r.stderr)
+			r.Wait()
+			if r.Status != 0 || r.Stderr.Len() > 0 {
+				t.Fatalf("status %d: %s", r.Status, &r.Stderr)
 			}
 		}
 		if got, err := os.ReadFile(want); err != nil || !bytes.Equal(got, data) {
@@ -83,7 +83,7 @@ func TestTransferSealed(t *testing.T) {
 			if want := len("123456"); len(code) != want && len(code) != want+1+39 || (len(code) == want) != (c.more != nil) {
 				t.Errorf("the code is %s", code)
 			}
-			sender.expect(c.sent) // the line before
+			sender.Expect(c.sent) // the line before
 			args := append([]string{"receive", "-loopback", "-dir", t.TempDir()}, c.enter(code)...)
 			typed := args[len(args)-1]
 			if c.typed {
@@ -91,15 +91,15 @@ func TestTransferSealed(t *testing.T) {
 			}
 			receiver := start(t, args...)
 			if c.typed {
-				receiver.say(typed)
+				receiver.Say(typed)
 			}
-			receiver.expect("secret plans")
-			sender.expect("has arrived")
+			receiver.Expect("secret plans")
+			sender.Expect("has arrived")
 			for _, r := range []*running{sender, receiver} {
-				r.wait()
+				r.Wait()
 			}
-			if got := receiver.stderr.String(); sender.status+receiver.status != 0 || !strings.HasPrefix(got, c.received) || (got == "") != (c.received == "") {
-				t.Errorf("status %d, %d: %s", sender.status, receiver.status, got)
+			if got := receiver.Stderr.String(); sender.Status+receiver.Status != 0 || !strings.HasPrefix(got, c.received) || (got == "") != (c.received == "") {
+				t.Errorf("status %d, %d: %s", sender.Status, receiver.Status, got)
 			}
 		})
 	}
@@ -130,9 +130,9 @@ func TestTransferWithoutSecret(t *testing.T) {
 			receiver := start(t, "receive", "-server", url, "-loopback", "-dir", dir, c.enter(code))
 			for i, r := range []*running{sender, receiver} {
 				want := []error{c.sent, c.received}[i]
-				r.wait()
-				if got := r.stderr.String(); r.status != 1 || !strings.Contains(got, want.Error()) || !strings.Contains(got, c.hints[i]) || strings.Contains(got, code[14:30]) {
-					t.Errorf("status %d: %s", r.status, got)
+				r.Wait()
+				if got := r.Stderr.String(); r.Status != 1 || !strings.Contains(got, want.Error()) || !strings.Contains(got, c.hints[i]) || strings.Contains(got, code[14:30]) {
+					t.Errorf("status %d: %s", r.Status, got)
 				}
 			}
 			if files, _ := os.ReadDir(dir); len(files) > 0 {
@@ -142,9 +142,9 @@ func TestTransferWithoutSecret(t *testing.T) {
 	}
 	for _, text := range []string{"123456-", "123456-mppair1qqq", "123456#" + string(peersox.NewSecret())[:38]} {
 		r := start(t, "receive", "-server", "http://127.0.0.1:1", text) // where nobody listens
-		r.wait()
-		if got := r.stderr.String(); r.status != 1 || !strings.Contains(got, peersox.ErrSecretText.Error()) {
-			t.Errorf("%q: status %d: %s", text, r.status, got)
+		r.Wait()
+		if got := r.Stderr.String(); r.Status != 1 || !strings.Contains(got, peersox.ErrSecretText.Error()) {
+			t.Errorf("%q: status %d: %s", text, r.Status, got)
 		}
 	}
 }
@@ -210,9 +210,9 @@ func TestReceiveRefuses(t *testing.T) {
 			})
 			dir := t.TempDir()
 			r := start(t, "receive", "-server", url, "-loopback", "-dir", dir, code)
-			r.wait()
-			if r.status != 1 || !strings.Contains(r.stderr.String(), test.want) {
-				t.Errorf("status %d: %s", r.status, &r.stderr)
+			r.Wait()
+			if r.Status != 1 || !strings.Contains(r.Stderr.String(), test.want) {
+				t.Errorf("status %d: %s", r.Status, &r.Stderr)
 			}
 			if files, _ := os.ReadDir(dir); len(files) > 0 {
 				t.Errorf("%v is left", files)
@@ -248,30 +248,30 @@ func TestSendFails(t *testing.T) {
 					}
 					return true
 				})
-			r.wait()
-			if r.status != 1 || !strings.Contains(r.stderr.String(), want) {
-				t.Errorf("status %d: %s", r.status, &r.stderr)
+			r.Wait()
+			if r.Status != 1 || !strings.Contains(r.Stderr.String(), want) {
+				t.Errorf("status %d: %s", r.Status, &r.Stderr)
 			}
 		})
 	}
 	for _, args := range [][]string{{}, {"a", "b"}, {t.TempDir()}, {"no such file"}} {
 		r := start(t, append([]string{"send", "-server", url}, args...)...)
-		r.wait()
-		if want := 2 - len(args)%2; r.status != want {
-			t.Errorf("send %q: status %d: %s", args, r.status, &r.stderr)
+		r.Wait()
+		if want := 2 - len(args)%2; r.Status != want {
+			t.Errorf("send %q: status %d: %s", args, r.Status, &r.Stderr)
 		}
 	}
 	for _, args := range [][]string{{"send", "-server", "http://203.0.113.7:3000", path}, {"receive", "-server", "http://203.0.113.7:3000", "000000"}} { // SEC-31
 		r := start(t, args...)
-		r.wait()
-		if r.status != 1 || !strings.Contains(r.stderr.String(), "is not encrypted: use https://, or say -insecure") {
-			t.Errorf("%q: status %d: %s", args, r.status, &r.stderr)
+		r.Wait()
+		if r.Status != 1 || !strings.Contains(r.Stderr.String(), "is not encrypted: use https://, or say -insecure") {
+			t.Errorf("%q: status %d: %s", args, r.Status, &r.Stderr)
 		}
 	}
 	r := start(t, "receive", "-server", url, "-loopback", "000000")
-	r.wait()
-	if r.status != 1 || !strings.Contains(r.stderr.String(), peersox.ErrCode.Error()) {
-		t.Errorf("status %d: %s", r.status, &r.stderr)
+	r.Wait()
+	if r.Status != 1 || !strings.Contains(r.Stderr.String(), peersox.ErrCode.Error()) {
+		t.Errorf("status %d: %s", r.Status, &r.Stderr)
 	}
 }
 
@@ -282,10 +282,10 @@ func TestSendInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, _ := startSend(t, startServer(t), path)
-	r.stop()
-	r.wait()
-	if r.status != 1 || !strings.Contains(r.stderr.String(), "interrupted") {
-		t.Errorf("status %d: %s", r.status, &r.stderr)
+	r.Stop()
+	r.Wait()
+	if r.Status != 1 || !strings.Contains(r.Stderr.String(), "interrupted") {
+		t.Errorf("status %d: %s", r.Status, &r.Stderr)
 	}
 }
 

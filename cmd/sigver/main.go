@@ -4,19 +4,14 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/cli"
 	"github.com/meshpair/meshpair/sigver"
 )
 
@@ -24,21 +19,17 @@ import (
 // SIGTERM or SIGINT.
 const drainTimeout = 5 * time.Second
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { cli.Main(run) }
 
 // run is the command; it returns the exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	opts, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, errUsage):
 		usage(stdout, opts.flags)
 		return 0
 	case errors.Is(err, errVersion):
-		fmt.Fprintln(stdout, version())
+		fmt.Fprintln(stdout, cli.Version("sigver"))
 		return 0
 	case err != nil:
 		return 2
@@ -53,28 +44,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // serve runs the server until ctx ends.
 func serve(ctx context.Context, opts *options, stdout io.Writer) error {
-	scheme := "ws"
-	var tlsConfig *tls.Config
+	where := cli.Listening{Host: opts.host, Port: opts.port, Scheme: "ws"}
 	if opts.cert != "" {
 		var err error
-		if tlsConfig, err = loadTLS(opts.cert, opts.key, opts.ca); err != nil {
+		if where.TLS, err = loadTLS(opts.cert, opts.key, opts.ca); err != nil {
 			return err
 		}
-		scheme = "wss"
 	}
-	network := "tcp"
-	if ip, err := netip.ParseAddr(opts.host); err == nil && ip.Is4() {
-		network = "tcp4" // else 0.0.0.0 would listen, and be printed, as [::]
-	}
-	l, err := net.Listen(network, net.JoinHostPort(opts.host, opts.port))
+	l, err := where.Listen(stdout, opts.config.Logger)
 	if err != nil {
-		return fmt.Errorf("%w; choose another address by -host and -port", err)
-	}
-	fmt.Fprintf(stdout, "listening on %s://%s\n", scheme, l.Addr())
-	if tlsConfig != nil {
-		l = tls.NewListener(l, tlsConfig)
-	} else if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() { // SEC-32
-		opts.config.Logger.Warn("peers reach this server without TLS, unless a proxy does it; -cert and -key turn it on", "address", a)
+		return err
 	}
 	if least := min(opts.config.MaxMessageSize, opts.config.SendQueueSize); least < sigver.DefaultMaxMessageSize {
 		// SIG-42 asks for more, but a limit is the operator's to set.

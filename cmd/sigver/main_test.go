@@ -9,32 +9,23 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/meshpair/meshpair/internal/cli/clitest"
 	"github.com/meshpair/meshpair/internal/ws"
 )
 
 const timeout = 10 * time.Second
 
-// asCommand is an environment variable that makes the test binary the command.
-const asCommand = "SIGVER_TEST_AS_COMMAND"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asCommand) != "" {
-		main()
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { clitest.Main(m, main) }
 
 // SIGTERM ends the process cleanly, with status 0, and says so to its peers.
 func TestSIGTERM(t *testing.T) {
-	cmd := exec.Command(os.Args[0], "-h", "127.0.0.1", "-p", "0", "-log", "error")
-	cmd.Env = append(os.Environ(), asCommand+"=1")
+	cmd := clitest.Command("-h", "127.0.0.1", "-p", "0", "-log", "error")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +66,7 @@ func start(t *testing.T, args ...string) *running {
 	out, in := io.Pipe()
 	r := &running{t: t, stop: stop, status: make(chan int, 1), stderr: new(bytes.Buffer)}
 	go func() {
-		r.status <- run(ctx, args, in, r.stderr)
+		r.status <- run(ctx, args, nil, in, r.stderr)
 		in.Close()
 	}()
 	line, err := bufio.NewReader(out).ReadString('\n')
@@ -191,7 +182,7 @@ func TestTLS(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{"-h"}, {"--help"}, {"-help"}, {"-p", "0", "-h"}, {"-h", "-p", "0"}} {
 		var out, errs bytes.Buffer
-		if s := run(context.Background(), args, &out, &errs); s != 0 || errs.Len() > 0 {
+		if s := run(context.Background(), args, nil, &out, &errs); s != 0 || errs.Len() > 0 {
 			t.Errorf("%v: status %d, %s", args, s, &errs)
 		}
 		for _, flag := range []string{"-h, -host", "-p, -port", "-k, -key", "-c, -cert", "-a, -ca", "-max-per-addr", "-max-message"} {
@@ -204,7 +195,7 @@ func TestHelp(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	var out bytes.Buffer
-	if s := run(context.Background(), []string{"-V"}, &out, io.Discard); s != 0 || !strings.HasPrefix(out.String(), "sigver ") {
+	if s := run(context.Background(), []string{"-V"}, nil, &out, io.Discard); s != 0 || !strings.HasPrefix(out.String(), "sigver ") {
 		t.Errorf("status %d, %q", s, &out)
 	}
 }
@@ -239,7 +230,7 @@ func TestErrors(t *testing.T) {
 		{[]string{"-host", "192.0.2.1", "-port", "0"}, 1, "-host"},
 	} {
 		var errs bytes.Buffer
-		if s := run(context.Background(), test.args, io.Discard, &errs); s != test.status || !strings.Contains(errs.String(), test.say) {
+		if s := run(context.Background(), test.args, nil, io.Discard, &errs); s != test.status || !strings.Contains(errs.String(), test.say) {
 			t.Errorf("%v: status %d, want %d, and said %q, want %s in it", test.args, s, test.status, &errs, test.say)
 		}
 	}

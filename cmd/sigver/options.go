@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
@@ -217,12 +216,4 @@ func loadTLS(certFile, keyFile, caFile string) (*tls.Config, error) {
 		MinVersion:   tls.VersionTLS12,
 		NextProtos:   []string{"http/1.1"},
 	}, nil
-}
-
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "sigver (unknown version)"
-	}
-	return "sigver " + info.Main.Version + " (" + info.GoVersion + ")"
 }

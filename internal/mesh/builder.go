@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/meshpair/meshpair/internal/wire"
 )
@@ -121,7 +120,7 @@ func (c *Core) requested(from address, content []byte) {
 		return
 	}
 	old := c.attempts[from.id]
-	if old != nil && from.id >= c.id { // BLD-8: of two who ask each other the lower id wins
+	if old != nil && from.id >= c.id && (old.asked || old.neg.HasPassive) { // BLD-8: of two who ask each other the lower id wins
 		return
 	}
 	ok := from.signaling
@@ -353,10 +352,6 @@ func (c *Core) invite(in Invite) {
 		return
 	}
 	c.emit(Dial{ch.link, dialURL(in.URL, withJoining, c.groupID, "-1", c.key)})
-}
-
-func isWebSocketURL(u string) bool {
-	return (strings.HasPrefix(u, "ws://") || strings.HasPrefix(u, "wss://")) && len(u) <= maxURL && !strings.ContainsAny(u, "?#")
 }
 
 // offer tries a data channel (BLD-19, CHN-7).

@@ -242,6 +242,28 @@ func TestGlare(t *testing.T) {
 	}
 }
 
+// TestAskedAnew: whoever asks again has given up what it asked before, unless it has gone on with it (BLD-8).
+func TestAskedAnew(t *testing.T) {
+	for _, other := range []uint32{499, 501} {
+		r := newRig(t, Config{}).first()
+		l := r.letIn(id(1))
+		r.says(l, id(other), wire.ServiceChannelBuilder, requestOf(id(other), id(1)))
+		r.skip()
+		answer := fmt.Sprintf("2< from=#500 to=#%d connectionResponse true", other)
+		r.quiet(2*time.Second, l) // this end was asleep, and its answer came too late
+		r.says(l, id(other), wire.ServiceChannelBuilder, requestOf(id(other), id(1)))
+		r.expect(answer)
+		r.says(l, id(other), wire.ServiceChannelBuilder, negotiation(wire.Negotiation{Initiator: canDo}))
+		r.expect(`offer 3 {"id":#500,"type":0}`)
+		r.says(l, id(other), wire.ServiceChannelBuilder, requestOf(id(other), id(1)))
+		if other < 500 {
+			r.expect("abort 3", answer)
+		} else {
+			r.expect()
+		}
+	}
+}
+
 // TestGlareTimers: the time of the attempt that was replaced is no longer the time of anything (BLD-16, BLD-17).
 func TestGlareTimers(t *testing.T) {
 	r := newRig(t, Config{})

@@ -8,7 +8,8 @@
 // the same code serves package netflux, a simulator of many members and a fuzzer.
 //
 // A [Link] is any connection that the core asks for. Those to members become channels (channel.go), for which attempts
-// are made (builder.go, datachannel.go); what comes over them makes members (fullmesh.go), to which there are routes
-// (route.go) for the user's messages (send.go, reassembly.go). What a member says to the signaling server is in
-// signaling.go, its states and their transitions are in state.go.
+// are made (builder.go, datachannel.go, call.go); what comes over them makes members (fullmesh.go), to which there are
+// routes (route.go) for the user's messages (send.go, reassembly.go). Between members of this implementation these arrive
+// once and in order (delivery.go), also when a channel breaks or falls silent (strand.go), and can be sealed (seal.go).
+// What a member says to the signaling server is in signaling.go, its states and their transitions are in state.go.
 package mesh

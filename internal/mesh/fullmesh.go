@@ -3,10 +3,7 @@ package mesh
 import (
 	"container/list"
 	"errors"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/meshpair/meshpair/internal/wire"
@@ -513,23 +510,3 @@ func (c *Core) antecedent() uint32 {
 
 // maxListed is how many members are named in one message at most, which keeps it below 65,536 bytes (CHN-4).
 const maxListed = 10_000
-
-// maxURL is the longest URL of a member that is dialled, in bytes.
-const maxURL = 2048
-
-// dialSealedURL returns the URL by which a member of a sealed group that listens is dialled: only who has the session knows
-// what it means. An invitation has -1 as index (SEC-22).
-func dialSealedURL(base string, k kind, index int64) string {
-	return strings.TrimSuffix(base, "/") + "/?type=" + strconv.Itoa(int(k.remote())) +
-		"&wcId=0&senderId=" + strconv.FormatInt(index, 10) + "&sealed=1"
-}
-
-// dialURL returns the URL by which a member that listens is dialled (CHN-9).
-func dialURL(base string, k kind, group uint32, me, key string) string {
-	u := strings.TrimSuffix(base, "/") + "/?type=" + strconv.Itoa(int(k.remote())) +
-		"&wcId=" + strconv.FormatUint(uint64(group), 10) + "&senderId=" + me
-	if k != internal {
-		u += "&key=" + strings.ReplaceAll(url.QueryEscape(key), "+", "%20")
-	}
-	return u
-}

@@ -1,63 +1,8 @@
 package mesh
 
 import (
-	"errors"
-	"fmt"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
 )
-
-// A Call is what a peer says of itself that opens a WebSocket to a member which listens (CHN-9).
-type Call struct {
-	Kind   uint32 // what the peer is to be to the member
-	Group  int64  // the group's id, or what originals send in its place
-	Sender int64
-	Key    string // "" for none
-	Sealed bool   // by a member of a sealed group: Sender is the index of the session here (SEC-22)
-}
-
-// ErrCall says that a WebSocket is not accepted (CHN-10).
-var ErrCall = errors.New("netflux: call refused")
-
-func refused(why string) error { return fmt.Errorf("%w: %s", ErrCall, why) }
-
-// ParseCall reads the query of a URL that was dialled (CHN-9, CHN-10).
-func ParseCall(query string) (Call, error) {
-	var call Call
-	seen := make(map[string]string)
-	for part := range strings.SplitSeq(query, "&") {
-		name, value, _ := strings.Cut(part, "=")
-		if _, again := seen[name]; !again {
-			seen[name] = value
-		}
-	}
-	var errs [3]error
-	var k int64
-	k, errs[0] = strconv.ParseInt(seen["type"], 10, 64)
-	call.Group, errs[1] = strconv.ParseInt(seen["wcId"], 10, 64)
-	call.Sender, errs[2] = strconv.ParseInt(seen["senderId"], 10, 64)
-	plus := strings.Contains(seen["type"]+seen["wcId"]+seen["senderId"], "+") // ParseInt takes it for a sign
-	if errors.Join(errs[:]...) != nil || plus || k < 0 || k > int64(withMember) {
-		return call, refused("type, wcId or senderId is missing or malformed")
-	}
-	call.Kind = uint32(k)
-	call.Sealed = seen["sealed"] == "1"
-	// Originals do not encode the key, so that a + is one, and a % may stand alone.
-	call.Key = seen["key"]
-	if key, err := url.PathUnescape(call.Key); err == nil {
-		call.Key = key
-	}
-	return call, nil
-}
-
-// Invites reports whether a call is one to join the caller's group.
-func (c Call) Invites() bool { return !c.Sealed && kind(c.Kind) == withMember && c.Key != "" }
-
-// InvitesSealed reports whether a call is to invite the one who is called into a sealed group: an [Anteroom] has to find out
-// into which (SEC-22).
-func (c Call) InvitesSealed() bool { return c.Sealed && kind(c.Kind) == withMember && c.Sender == -1 }
 
 // Accept decides whether a WebSocket is accepted that a peer opens to this member, or to a bot that is to become one. If
 // it is, the link that it becomes is returned, whose end is told by [Closed] even if it never opened.

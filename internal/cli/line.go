@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bufio"
@@ -7,9 +7,9 @@ import (
 	"io"
 )
 
-// readLine reads a line, and returns it without its end, or io.EOF. Of one that is longer than limit it reads and drops
+// ReadLine reads a line, and returns it without its end, or io.EOF. Of one that is longer than limit it reads and drops
 // all, and says so.
-func readLine(in *bufio.Reader, limit int) ([]byte, error) {
+func ReadLine(in *bufio.Reader, limit int) ([]byte, error) {
 	var line []byte
 	for size := 0; ; {
 		part, err := in.ReadSlice('\n')
