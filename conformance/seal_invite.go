@@ -119,6 +119,9 @@ func (v *visit) quiet(what string) {
 	v.run.expect(errors.Is(err, os.ErrDeadlineExceeded), what, "nothing", fmt.Sprintf("%x, %v", b, err))
 }
 
+// soon is until when an end is to have closed a WebSocket for a reason: long before it does for having waited (CHN-16).
+func soon() time.Time { return time.Now().Add(5 * time.Second) }
+
 // refused expects the end of the WebSocket, and nothing before, and returns the code.
 func (v *visit) refused(what string, until time.Time) int {
 	b, err := v.next(until)

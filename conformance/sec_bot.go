@@ -93,7 +93,7 @@ var secBot = []*Case{
 			} {
 				v := z.knocks(z.actor(member(1)))
 				say(v)
-				v.refused("after "+what, deadline())
+				v.refused("after "+what, soon())
 			}
 			_, v := z.invited()
 			z.heard(v)
@@ -137,7 +137,7 @@ var secBot = []*Case{
 				v := z.knocks(z.actor(member(1)))
 				v.hands()
 				say(v)
-				v.refused("after "+what, deadline())
+				v.refused("after "+what, soon())
 			}
 			_, v := z.invited()
 			z.heard(v)
@@ -150,7 +150,7 @@ var secBot = []*Case{
 			_, v := z.invited()
 			again := z.knocks(z.actor(member(2)))
 			again.hands()
-			again.refused("a second invitation into a group", deadline())
+			again.refused("a second invitation into a group", soon())
 			z.heard(v)
 			v.expectOpen("after a second invitation")
 			other := z.anotherGroup()
@@ -166,7 +166,7 @@ var secBot = []*Case{
 			z.invited()
 			again := z.knocks(z.actor(member(2)))
 			again.hands()
-			code := again.refused("a second invitation into a group", deadline())
+			code := again.refused("a second invitation into a group", soon())
 			z.ended(code == 1008, "a second invitation into a group", "a close frame with 1008", fmt.Sprint(code))
 		}),
 	},
@@ -208,6 +208,7 @@ var secBot = []*Case{
 		ID: "SEC-22/joiner", Requirements: []string{"SEC-12", "SEC-21", "SEC-22", "BLD-9", "BLD-12"}, Level: Must,
 		Sentence: "A bot of a sealed group lets a joiner in by a WebSocket whose URL has the index of their session, and answers 401 to all others.",
 		run: onSealedBot(func(z *sealedStage) {
+			z.needDriver("signaling of the case's own")
 			a, v := z.invited()
 			b := z.actor(member(5))
 			w := z.nextJoiner("J")
@@ -256,7 +257,7 @@ var secBot = []*Case{
 				)
 				other := z.knocks(z.actor(member(1)))
 				other.hands()
-				other.refused("an invitation by one that is not on the list", deadline())
+				other.refused("an invitation by one that is not on the list", soon())
 				a := z.actor(member(2))
 				a.identity = own
 				v := z.invite(a)
