@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -44,7 +45,11 @@ func onBotWith(f func(*stage), more ...string) func(*run) {
 			r.fail("the case", "a driver of a bot", "none")
 		}
 		args := append([]string{"-listen", "127.0.0.1:0", "-signaling", "ws://" + l.Addr().String(), "-loopback"}, more...)
-		p, err := driver.Start("the bot", startTimeout, r.target.Bot(args...))
+		cmd := r.target.Bot(args...)
+		if len(more) > 0 {
+			cmd.Stderr = io.Discard // a driver that does not know them says so
+		}
+		p, err := driver.Start("the bot", startTimeout, cmd)
 		if err != nil && len(more) > 0 {
 			panic(unsupported(fmt.Sprintf("its driver does not start with %v: %v", more, err)))
 		}
