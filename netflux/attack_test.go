@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/meshpair/meshpair/internal/attacks"
+	"github.com/meshpair/meshpair/internal/leaktest"
 	"github.com/meshpair/meshpair/internal/rtc"
 	"github.com/meshpair/meshpair/internal/wire"
 	"github.com/meshpair/meshpair/internal/ws"
@@ -19,7 +20,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(attacks.Main(m, map[string]error{"netflux.ErrNoResponse": netflux.ErrNoResponse}))
+	os.Exit(leaktest.Run(func() int {
+		return attacks.Main(m, map[string]error{"netflux.ErrNoResponse": netflux.ErrNoResponse})
+	}))
 }
 
 // A badServer is a signaling server that answers offers of SDP itself, in the place of those for whom they are.

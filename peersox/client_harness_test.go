@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"runtime"
-	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +14,7 @@ import (
 	"time"
 
 	"github.com/meshpair/meshpair/internal/attacks"
+	"github.com/meshpair/meshpair/internal/leaktest"
 	"github.com/meshpair/meshpair/internal/ws"
 )
 
@@ -23,22 +22,14 @@ import (
 const timeout = 20 * time.Second
 
 func TestMain(m *testing.M) {
-	before := runtime.NumGoroutine()
-	status := attacks.Main(m, map[string]error{
-		"peersox.ErrCutShort": ErrCutShort,
-		"peersox.ErrForged":   ErrForged,
-		"peersox.ErrSecret":   ErrSecret,
-		"peersox.ErrUnsealed": ErrUnsealed,
-	})
-	for end := time.Now().Add(timeout); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			fmt.Printf("FAIL: %d goroutines are left\n", runtime.NumGoroutine()-before)
-			pprof.Lookup("goroutine").WriteTo(os.Stdout, 1)
-			status = 1
-			break
-		}
-	}
-	os.Exit(status)
+	os.Exit(leaktest.Run(func() int {
+		return attacks.Main(m, map[string]error{
+			"peersox.ErrCutShort": ErrCutShort,
+			"peersox.ErrForged":   ErrForged,
+			"peersox.ErrSecret":   ErrSecret,
+			"peersox.ErrUnsealed": ErrUnsealed,
+		})
+	}))
 }
 
 // A fake is a server that does what a test wants. Left alone it pairs all its clients, two and two.

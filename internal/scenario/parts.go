@@ -40,31 +40,17 @@ type links struct {
 const forever = time.Duration(math.MaxInt64)
 
 func newLinks(s *Scenario) *links {
-	return &links{slices.Clone(s.Members), s.Original, make(map[pair]bool), make(map[pair]time.Duration), make(map[string]time.Duration), make(map[string]time.Duration), make(map[string]time.Duration), false, false}
+	return &links{
+		here: slices.Clone(s.Members), original: s.Original, cut: make(map[pair]bool), down: make(map[pair]time.Duration),
+		new: make(map[string]time.Duration), froze: make(map[string]time.Duration), frozen: make(map[string]time.Duration),
+	}
 }
 
 // apply has one step happen, and reports whether channels may be missing that were there.
 func (l *links) apply(e Event) bool {
 	switch e.Do {
 	case Join:
-		until := e.At + joiningFor
-		for _, d := range l.down {
-			if d > e.At {
-				until = e.At + brokenFor
-			}
-		}
-		for _, d := range l.frozen {
-			if d > e.At { // it may be the one through whom the joiner comes in
-				until = max(until, d+brokenFor)
-			}
-		}
-		if len(l.cut) > 0 {
-			until = e.At + brokenFor
-		}
-		if l.dark {
-			until = forever
-		}
-		l.new[e.A] = until
+		l.new[e.A] = l.joining(e.At)
 		l.here = append(l.here, e.A)
 		return false
 	case Leave, Die:
@@ -81,20 +67,7 @@ func (l *links) apply(e Event) bool {
 			l.lost = true // an original is taken for one that leads to the other as long as it does not notice
 		}
 	case Freeze:
-		since := e.At
-		if until, ok := l.frozen[e.A]; ok && until >= e.At-time.Second { // one goes on in the other
-			since = l.froze[e.A]
-		}
-		l.froze[e.A] = since
-		l.frozen[e.A] = max(l.frozen[e.A], e.At+e.For)
-		for p, d := range l.down {
-			if d > e.At && (p[0] == e.A || p[1] == e.A) {
-				l.down[p] = d + e.For
-			}
-		}
-		if l.frozen[e.A]-since > frozenFor || slices.ContainsFunc(l.here, func(n string) bool { return l.new[n] > e.At }) {
-			l.lost = true
-		}
+		l.freeze(e)
 	case Cut:
 		l.cut[pairOf(e.A, e.B)] = true
 		l.delay(e.At, e.At+brokenFor)
@@ -132,6 +105,46 @@ func (l *links) apply(e Event) bool {
 		return false
 	}
 	return true
+}
+
+// joining returns when a member that joins now counts as one of the others.
+func (l *links) joining(at time.Duration) time.Duration {
+	until := at + joiningFor
+	for _, d := range l.down {
+		if d > at {
+			until = at + brokenFor
+		}
+	}
+	for _, d := range l.frozen {
+		if d > at { // it may be the one through whom the joiner comes in
+			until = max(until, d+brokenFor)
+		}
+	}
+	if len(l.cut) > 0 {
+		until = at + brokenFor
+	}
+	if l.dark {
+		until = forever
+	}
+	return until
+}
+
+// freeze has a member stop for a while.
+func (l *links) freeze(e Event) {
+	since := e.At
+	if until, ok := l.frozen[e.A]; ok && until >= e.At-time.Second { // one goes on in the other
+		since = l.froze[e.A]
+	}
+	l.froze[e.A] = since
+	l.frozen[e.A] = max(l.frozen[e.A], e.At+e.For)
+	for p, d := range l.down {
+		if d > e.At && (p[0] == e.A || p[1] == e.A) {
+			l.down[p] = d + e.For
+		}
+	}
+	if l.frozen[e.A]-since > frozenFor || slices.ContainsFunc(l.here, func(n string) bool { return l.new[n] > e.At }) {
+		l.lost = true
+	}
 }
 
 // delay has those who are joining take longer: what they agreed on with others may have been lost with a channel.

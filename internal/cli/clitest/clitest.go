@@ -4,17 +4,16 @@ package clitest
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
-	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/meshpair/meshpair/internal/leaktest"
 )
 
 // Timeout is how long a step may take on a slow and busy machine.
@@ -28,17 +27,7 @@ func Main(m *testing.M, command func()) {
 	if os.Getenv(asCommand) != "" {
 		command()
 	}
-	before := runtime.NumGoroutine()
-	status := m.Run()
-	for end := time.Now().Add(Timeout); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			fmt.Printf("FAIL: %d goroutines are left\n", runtime.NumGoroutine()-before)
-			pprof.Lookup("goroutine").WriteTo(os.Stdout, 1)
-			status = 1
-			break
-		}
-	}
-	os.Exit(status)
+	os.Exit(leaktest.Run(m.Run))
 }
 
 // A Running is a command under way.
