@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
+	"testing"
 )
 
 // Members of sealed groups that are wrong in one respect each, beside those of memberMutants.
@@ -130,9 +131,39 @@ var retold = map[string]func(line []byte) []byte{
 		}
 		return line
 	},
+	"reasonless": func(line []byte) []byte { // as the appendix allows
+		if bytes.Contains(line, []byte(`"event":"leave"`)) {
+			return regexp.MustCompile(`,"reason":"[a-z]*"`).ReplaceAll(line, nil)
+		}
+		return line
+	},
+	"nameless": func(line []byte) []byte { return regexp.MustCompile(`"invite":"[^"]*",?`).ReplaceAll(line, nil) },
 	"alias": func(line []byte) []byte {
 		return regexp.MustCompile(`#mpid1[a-z0-9]{58}`).ReplaceAll(line, []byte("#"+bech32m("mpid", somebody)))
 	},
+}
+
+// TestModestDrivers has drivers leave out what they need not tell: the cases that need it are unsupported, and not failed.
+func TestModestDrivers(t *testing.T) {
+	t.Parallel()
+	targets := honest(t)
+	for _, c := range []struct {
+		flag, mode string
+		cases      []string
+	}{
+		{"peer", "reasonless", []string{"SEC-28/unsealed", "SEC-34/missing"}},
+		{"bot", "nameless", []string{"SEC-20/invited", "SEC-22/joiner", "SEC-53/list"}},
+	} {
+		target := targets[c.flag](t, mutant{driver: c.mode})
+		for _, id := range c.cases {
+			t.Run(c.mode+"/"+id, func(t *testing.T) {
+				t.Parallel()
+				if r := onceMore(t, caseOf(t, everything()[c.flag], id), func() Target { return target }); r.Verdict() != Unsupported {
+					t.Error(r)
+				}
+			})
+		}
+	}
 }
 
 // heard is the secret that a driver was told last.
