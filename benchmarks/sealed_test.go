@@ -167,8 +167,8 @@ func (m *mesh) thirds(n int) (sample, error) {
 	return sample{"join-ms": median(took)}, nil
 }
 
-// A counted is two members whose channel is a WebSocket through something that counts its bytes: those of TCP, in both
-// directions, acknowledgements of members included.
+// A counted is two ends that talk over a WebSocket through something that counts its bytes: those of TCP, in both
+// directions, acknowledgements of the ends included.
 type counted struct {
 	*duo
 	bytes atomic.Int64
@@ -181,12 +181,29 @@ func startCounted(tb testing.TB, secret netflux.Secret) *counted {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	addr := free.Addr().String()
+	free.Close()
+	c := newCounted(tb, addr)
+	m, err := newMesh()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m.listen, m.listenURL = addr, "ws://"+c.proxy.Addr().String()
+	err = c.meet(m, secret)
+	tb.Cleanup(m.close)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+// newCounted returns a duo without ends yet, and the proxy to an address. What is cleaned up later has to end its connections.
+func newCounted(tb testing.TB, addr string) *counted {
 	c := &counted{duo: &duo{came: make(chan int, 1)}}
+	var err error
 	if c.proxy, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		tb.Fatal(err)
 	}
-	addr := free.Addr().String()
-	free.Close()
 	c.conns.Go(func() {
 		for {
 			in, err := c.proxy.Accept()
@@ -196,20 +213,10 @@ func startCounted(tb testing.TB, secret netflux.Secret) *counted {
 			c.conns.Go(func() { c.carry(in, addr) })
 		}
 	})
-	m, err := newMesh()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	m.listen, m.listenURL = addr, "ws://"+c.proxy.Addr().String()
-	err = c.meet(m, secret)
 	tb.Cleanup(func() {
-		m.close()
 		c.proxy.Close()
 		c.conns.Wait()
 	})
-	if err != nil {
-		tb.Fatal(err)
-	}
 	return c
 }
 

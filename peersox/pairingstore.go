@@ -21,7 +21,7 @@ type PairingStore interface {
 
 // A PairingFile keeps a pairing in a file of this name, which only the user may read: whoever knows a pairing can take
 // its place. The file has mode 0600 and holds one line, CODE_HASH, which is also what the original keeps, or
-// CODE_HASH_SECRET if the pairing is sealed (SEC-49). With an empty name it is peersox/pairing in the user's folder for
+// CODE_HASH_SECRET if the pairing is sealed, with a line feed at its end (SEC-49). With an empty name it is peersox/pairing in the user's folder for
 // configuration (see [os.UserConfigDir]).
 type PairingFile string
 
@@ -46,18 +46,38 @@ func (f PairingFile) Load() (Pairing, error) {
 	if err != nil {
 		return Pairing{}, err
 	}
-	parts := strings.Split(strings.TrimSpace(string(b)), "_")
-	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
+	p, ok := parseKept(string(b))
+	if !ok {
 		return Pairing{}, ErrNoPairing
 	}
-	p := Pairing{Code: parts[0], Hash: parts[1]}
+	return p, nil
+}
+
+// parseKept reads a file with a pairing. A sealed pairing from which the end was lost would else be one that is not sealed:
+// hence the end of the line (SEC-49).
+func parseKept(text string) (p Pairing, ok bool) {
+	line, more, ended := strings.Cut(text, "\n")
+	parts := strings.Split(strings.TrimSpace(line), "_")
+	if !ended || strings.TrimSpace(more) != "" || len(parts) < 2 || len(parts) > 3 || parts[0] == "" || parts[1] == "" {
+		return Pairing{}, false
+	}
+	p = Pairing{Code: parts[0], Hash: parts[1]}
 	if len(parts) == 3 { // SEC-49: a damaged secret is no reason to go on without
 		if _, err := parseSecret(parts[2]); err != nil {
-			return Pairing{}, ErrNoPairing
+			return Pairing{}, false
 		}
 		p.Secret = Secret(parts[2])
 	}
-	return p, nil
+	return p, true
+}
+
+// keptForm is the line that keeps a pairing (SEC-49).
+func keptForm(p Pairing) string {
+	line := p.Code + "_" + p.Hash
+	if p.Secret != "" {
+		line += "_" + string(p.Secret)
+	}
+	return line + "\n"
 }
 
 // Save implements [PairingStore]. The file is whole at any moment.
@@ -74,11 +94,7 @@ func (f PairingFile) Save(p Pairing) error {
 	if err != nil {
 		return err
 	}
-	line := p.Code + "_" + p.Hash
-	if p.Secret != "" {
-		line += "_" + string(p.Secret)
-	}
-	_, err = tmp.WriteString(line + "\n")
+	_, err = tmp.WriteString(keptForm(p))
 	err = errors.Join(err, tmp.Close())
 	if err == nil {
 		err = os.Rename(tmp.Name(), path)

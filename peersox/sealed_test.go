@@ -563,7 +563,8 @@ func TestSecretHides(t *testing.T) {
 	}
 }
 
-// A pairing that is kept is sealed again, by a handshake of its own; one whose secret is damaged counts as none (SEC-49).
+// A pairing that is kept is sealed again, by a handshake of its own; one whose secret is damaged, or whose end was lost,
+// counts as none (SEC-49).
 func TestSealedRestore(t *testing.T) {
 	m := startMiddle(t)
 	path := filepath.Join(t.TempDir(), "pairing")
@@ -600,6 +601,12 @@ func TestSealedRestore(t *testing.T) {
 		os.WriteFile(path, []byte(damaged), 0o600)
 		if got, err := store.Load(); err != ErrNoPairing || got != (Pairing{}) {
 			t.Errorf("%q: %v, %v", damaged, got, err)
+		}
+	}
+	for n := range line { // its end was lost
+		os.WriteFile(path, line[:n], 0o600)
+		if got, err := store.Load(); err != ErrNoPairing || got != (Pairing{}) {
+			t.Errorf("%q: %v, %v", line[:n], got, err)
 		}
 	}
 	if err := store.Save(Pairing{Code: p.Code, Hash: p.Hash}); err != nil {

@@ -48,6 +48,7 @@ type transfer struct {
 	events chan peersox.Event
 	answer time.Duration
 	show   *progress
+	sends  bool
 }
 
 // newTransfer returns an end that seals the pairings that it makes, or not.
@@ -143,6 +144,7 @@ func sendCommand(ctx context.Context, e *cli.Env, args []string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t := newTransfer(ctx, e, to, !*codeOnly)
+	t.sends = true
 	defer t.close()
 	p, err := t.client.InitPairing(ctx)
 	if err != nil {
@@ -383,8 +385,14 @@ func (t *transfer) explain(ctx context.Context, err error) error {
 		return errors.New("interrupted")
 	case errors.Is(err, peersox.ErrSecret):
 		return fmt.Errorf("%w; nothing was sent. Somebody else may have used the code, or the server is between you: try again", err)
-	case errors.Is(err, peersox.ErrUnsealed):
+	case errors.Is(err, peersox.ErrUnsealed) && t.sends:
 		return fmt.Errorf("%w; nothing was sent. The other end needs the whole code with its secret: try again", err)
+	case errors.Is(err, peersox.ErrUnsealed): // no word of going on without: it may be somebody else who is not sealed
+		return fmt.Errorf("%w; nothing came. If the sender has said -code-only, its code is six digits without a secret; if not, "+
+			"somebody else is in its place. The sender has to begin again, best without -code-only: enter what it shows then", err)
+	case errors.Is(err, peersox.ErrNoSecret) && t.sends:
+		return fmt.Errorf("%w; nothing was sent. A code with a secret was entered, and with -code-only there is none: "+
+			"try again without -code-only, or have the six digits alone entered that are shown then", err)
 	case errors.Is(err, peersox.ErrNoSecret):
 		return fmt.Errorf("%w: enter the whole code, not its six digits alone; the sender has to begin again", err)
 	}

@@ -118,20 +118,24 @@ func TestTransferWithoutSecret(t *testing.T) {
 		enter          func(code string) string
 		sent, received error
 		hints          [2]string
+		more           []string
 	}{
 		{"the six digits", func(code string) string { return code[:6] }, peersox.ErrUnsealed, peersox.ErrNoSecret,
-			[2]string{"needs the whole code", "enter the whole code"}},
+			[2]string{"needs the whole code", "enter the whole code"}, nil},
+		{"a secret for a code that has none", func(code string) string { return code + "-" + string(peersox.NewSecret()) }, peersox.ErrNoSecret, peersox.ErrUnsealed,
+			[2]string{"try again without -code-only", "begin again, best without -code-only"}, []string{"-code-only"}},
 		{"another secret", func(code string) string { return code[:7] + string(peersox.NewSecret()) }, peersox.ErrSecret, peersox.ErrSecret,
-			[2]string{"nothing was sent", "nothing was sent"}},
+			[2]string{"nothing was sent", "nothing was sent"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			sender, code := startSend(t, url, path)
+			sender, code := startSend(t, url, path, c.more...)
+			entered := c.enter(code)
 			dir := t.TempDir()
-			receiver := start(t, "receive", "-server", url, "-loopback", "-dir", dir, c.enter(code))
+			receiver := start(t, "receive", "-server", url, "-loopback", "-dir", dir, entered)
 			for i, r := range []*running{sender, receiver} {
 				want := []error{c.sent, c.received}[i]
 				r.Wait()
-				if got := r.Stderr.String(); r.Status != 1 || !strings.Contains(got, want.Error()) || !strings.Contains(got, c.hints[i]) || strings.Contains(got, code[14:30]) {
+				if got := r.Stderr.String(); r.Status != 1 || !strings.Contains(got, want.Error()) || !strings.Contains(got, c.hints[i]) || strings.Contains(got, "mppair1") {
 					t.Errorf("status %d: %s", r.Status, got)
 				}
 			}

@@ -22,7 +22,8 @@ type driver struct {
 	token  uint64
 	ready  map[Link]bool
 
-	leaving bool
+	leaving  bool
+	insiders *insiders // of a sealed group
 }
 
 func drive(t testing.TB) *driver {
@@ -63,6 +64,9 @@ func (d *driver) do(outs []Output) {
 				d.t.Fatalf("%d joined", o.ID)
 			}
 			d.known[o.ID] = true
+			if d.insiders != nil && !d.insiders.met(o.ID) { // SEC-35
+				d.t.Fatalf("%d joined without a session", o.ID)
+			}
 		case Gone:
 			if !d.known[o.ID] {
 				d.t.Fatalf("%d is gone", o.ID)
@@ -71,6 +75,9 @@ func (d *driver) do(outs []Output) {
 		case Deliver:
 			if !d.known[o.From] || o.Data == nil {
 				d.t.Fatalf("a message of %d", o.From)
+			}
+			if d.insiders != nil {
+				d.insiders.delivered(o)
 			}
 		case Done:
 			if !d.open[o.Token] {
@@ -86,6 +93,9 @@ func (d *driver) pull(l Link, n int) {
 		b, outs := d.core.Pull(d.now, l)
 		if len(b) > 65_535 {
 			d.t.Fatalf("a message of %d bytes", len(b)) // CHN-4
+		}
+		if b != nil && d.insiders != nil {
+			d.insiders.hear(l, b)
 		}
 		d.do(outs)
 		d.check()
@@ -105,6 +115,9 @@ func (d *driver) ended(l Link) {
 
 func (d *driver) check() {
 	c := d.core
+	if c.seal != nil {
+		d.checkSeal()
+	}
 	held, announced := 0, 0
 	for _, m := range c.order {
 		cost, n := 0, 0

@@ -31,30 +31,40 @@ func (c *Core) openBody(inner *wire.Inner, body []byte) error {
 // MinBody is the least size of a message to all, in bytes, that is sealed once for all who get it (SEC-17).
 const MinBody = 4096
 
-// A bodies is the parts of a message to all, sealed once.
+// maxBodies is how many bytes of sealed parts of one message are kept: how far one who gets it may be behind another without
+// having them sealed again. What all messages keep is bounded by what waits in queues.
+const maxBodies = 2 << 20
+
+// A bodies is the parts of a message to all, sealed once. A part is kept until all have been sent it; one that is sent to
+// somebody again is sealed again, to the same bytes.
 type bodies struct {
 	key  sealed.BodyKey
 	body *sealed.Body
-	last map[uint32]sealedBody // what was sealed last: recipients are sent the same at about the same time
+	to   int // how many get the message
+	kept map[uint32]*sealedBody
+	size int // of these
 }
 
 type sealedBody struct {
 	b      []byte
 	digest sealed.Digest
+	left   int // how many have not been sent it
 }
 
-// maxBodies is how many sealed parts of a message are kept.
-const maxBodies = 32
-
-// seal returns a part, sealed.
-func (y *bodies) seal(nb uint32, part []byte) sealedBody {
-	s, ok := y.last[nb]
-	if !ok {
-		if len(y.last) >= maxBodies {
-			clear(y.last)
-		}
+// seal returns a part, sealed, for the next one who gets it.
+func (y *bodies) seal(nb uint32, part []byte) *sealedBody {
+	s := y.kept[nb]
+	if s == nil {
+		s = &sealedBody{left: y.to}
 		s.b, s.digest = y.body.Seal(nil, nb, part)
-		y.last[nb] = s
+		if y.size+len(s.b) <= maxBodies { // else the first are kept, as those who are behind need them next
+			y.kept[nb] = s
+			y.size += len(s.b)
+		}
+	}
+	if s.left--; s.left <= 0 && y.kept[nb] == s {
+		delete(y.kept, nb)
+		y.size -= len(s.b)
 	}
 	return s
 }
@@ -72,9 +82,9 @@ func (c *Core) sealUser(s *session, msg *outgoing, um *wire.UserMessage) ([]byte
 		if err != nil {
 			return nil, err
 		}
-		msg.bodies = &bodies{key, sealed.NewBody(key), make(map[uint32]sealedBody)}
+		msg.bodies = &bodies{key: key, body: sealed.NewBody(key), to: msg.to, kept: make(map[uint32]*sealedBody)}
 	}
-	var body sealedBody
+	var body *sealedBody
 	if um.Kind == wire.UserMessageChunk {
 		body = msg.bodies.seal(um.Chunk.Number, um.Chunk.Content)
 		um.Chunk.Content = nil

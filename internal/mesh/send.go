@@ -17,6 +17,7 @@ type outgoing struct {
 	broadcast bool
 	chunk     uint32 // id of its chunks
 	data      []byte
+	to        int     // how many get it
 	bodies    *bodies // of a sealed group; nil: none has been sealed
 }
 
@@ -64,6 +65,7 @@ func (c *Core) send(in Send) {
 		c.emit(Done{in.Token, err})
 		return
 	}
+	s.msg.to = len(s.to)
 	if len(in.Data) > ChunkSize {
 		c.chunkID = c.chunkID%math.MaxUint16 + 1 // MSG-5
 		s.msg.chunk = c.chunkID

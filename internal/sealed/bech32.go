@@ -76,6 +76,11 @@ func encodeBytes(prefix string, data []byte) string {
 // splitText returns the prefix and the digits of a Bech32m text without those of the checksum, which it has verified.
 // Errors do not tell what the text is, as it may be a secret with a slip.
 func splitText(text string) (prefix string, digits []byte, err error) {
+	for i := range len(text) {
+		if text[i] >= 0x80 { // the small form of some such letters is of ASCII, and shorter
+			return "", nil, fmt.Errorf("%w: character %d cannot be in one", ErrText, i+1)
+		}
+	}
 	if strings.ToLower(text) != text && strings.ToUpper(text) != text {
 		return "", nil, fmt.Errorf("%w: small and capital letters are mixed", ErrText)
 	}

@@ -20,7 +20,7 @@ func (h *hexBytes) UnmarshalText(b []byte) (err error) {
 func (h hexBytes) key() [32]byte { return [32]byte(h) }
 
 // load reads a file of vectors.
-func load[T any](t *testing.T, name string) T {
+func load[T any](t testing.TB, name string) T {
 	t.Helper()
 	b, err := os.ReadFile("../../testdata/vectors/sealed/" + name)
 	if err != nil {
@@ -42,7 +42,7 @@ func equal(t *testing.T, what string, got, want []byte) {
 	}
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

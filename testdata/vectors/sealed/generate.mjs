@@ -47,6 +47,8 @@ const identity = (raw) => ({ private: hex(raw), keep: bech32m('mpidsecret', raw)
 
 const secret = filled(0), other = Buffer.alloc(32, 255)
 const secretText = bech32m('mpsecret', secret)
+const kelvin = bech32m('mpsecret', filled(0x20, 31)).toUpperCase().replace('K', '\u212a')
+if (Buffer.byteLength(kelvin) !== secretText.length) throw new Error('no K in it')
 const init = { private: filled(0x10), ephemeral: filled(0x40), id: 0x80000001, index: 1 }
 const resp = { private: filled(0x70), ephemeral: filled(0xa0), id: 0xfffffffe, index: 0xdeadbeef }
 const body = (key, nb, part) => {
@@ -72,6 +74,7 @@ const all = {
     { kind: 'identity', text: secretText, note: 'a secret' },
     { kind: 'secret', text: bech32m('mpsecret', filled(0, 31)), note: '31 bytes' },
     { kind: 'secret', text: bech32m('mpsecret', filled(0, 33)), note: '33 bytes' },
+    { kind: 'secret', text: kelvin, note: '31 bytes, and a sign of Kelvin for a K, whose small letter is k: 67 bytes of UTF-8' },
   ],
   identities: [identity(init.private), identity(resp.private), identity(other)],
   groups: [
