@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -15,7 +16,7 @@ import (
 // BotCases returns the cases that judge a bot, a member that listens for WebSockets
 // and that a driver runs: what chapters CHN and BLD ask of the end that listens.
 func BotCases() []*Case {
-	all := slices.Concat(botDoor, botLife, botBuild, drvBot)
+	all := slices.Concat(botDoor, botLife, botBuild, secBot, drvBot)
 	slowFirst(all)
 	return all
 }
@@ -25,18 +26,33 @@ const startTimeout = 30 * time.Second
 
 // onBot makes the function of a case for a bot. Its stage has one group, of which
 // the bot is no member yet. Each case has a process of its own.
-func onBot(f func(*stage)) func(*run) {
+func onBot(f func(*stage)) func(*run) { return onBotWith(f) }
+
+// onBotWith is onBot for a bot that is started with further arguments of a driver.
+func onBotWith(f func(*stage), more ...string) func(*run) {
 	return func(r *run) {
 		l := r.listen()
 		if r.target.BotURL != "" {
-			r.at = strings.TrimSuffix(r.target.BotURL, "/")
-			f(&stage{run: r, l: l, key: "k" + randomName(), group: 1<<31 | rand.Uint32()}) // it may be in those of other cases
+			if len(more) > 0 {
+				panic(unsupported(fmt.Sprintf("a bot with %v takes a driver of it: -bot COMMAND", more)))
+			}
+			base, identity, _ := strings.Cut(r.target.BotURL, "#")
+			r.at = strings.TrimSuffix(base, "/")
+			f(&stage{run: r, l: l, key: "k" + randomName(), group: 1<<31 | rand.Uint32(), identity: identity}) // it may be in those of other cases
 			return
 		}
 		if r.target.Bot == nil {
 			r.fail("the case", "a driver of a bot", "none")
 		}
-		p, err := driver.Start("the bot", startTimeout, r.target.Bot("-listen", "127.0.0.1:0", "-signaling", "ws://"+l.Addr().String(), "-loopback"))
+		args := append([]string{"-listen", "127.0.0.1:0", "-signaling", "ws://" + l.Addr().String(), "-loopback"}, more...)
+		cmd := r.target.Bot(args...)
+		if len(more) > 0 {
+			cmd.Stderr = io.Discard // a driver that does not know them says so
+		}
+		p, err := driver.Start("the bot", startTimeout, cmd)
+		if err != nil && len(more) > 0 {
+			panic(unsupported(fmt.Sprintf("its driver does not start with %v: %v", more, err)))
+		}
 		if err != nil {
 			r.fail("the driver starts", "the event ready", err.Error())
 		}
@@ -47,7 +63,8 @@ func onBot(f func(*stage)) func(*run) {
 			}
 		}()
 		r.at = p.Ready.URL
-		f(&stage{run: r, peer: p, l: l, key: "k" + randomName(), group: groupID})
+		_, identity, _ := strings.Cut(p.Ready.Invite, "#")
+		f(&stage{run: r, peer: p, l: l, key: "k" + randomName(), group: groupID, identity: identity})
 		well = true
 		if err := p.Close(); err != nil {
 			r.fail("the bot's input ends", "exit status 0", err.Error())
@@ -57,7 +74,7 @@ func onBot(f func(*stage)) func(*run) {
 
 // another is a stage with the same bot and another group.
 func (s *stage) another() *stage {
-	return &stage{run: s.run, peer: s.peer, l: s.l, key: "k" + randomName(), group: s.group + 1, lastSig: 2000}
+	return &stage{run: s.run, peer: s.peer, l: s.l, key: "k" + randomName(), group: s.group + 1, identity: s.identity, lastSig: 2000}
 }
 
 // query is that of a WebSocket to the bot (CHN-9).

@@ -5,7 +5,7 @@ import "slices"
 // MemberCases returns the cases that judge a member, which a driver steers: those
 // of chapters CHN, BLD, MSH, MSG, STA, EXT and SEC, and of the clients in chapters SIG and WIR.
 func MemberCases() []*Case {
-	all := slices.Concat(chnInit, chnLife, chnSocket, bldJoiner, bldMember, mshJoin, mshRoutes, msgSend, msgReceive, staJoin, staTrouble, staParts, staServer, wir, ext, sec, secMember, secSealing, drvPeer)
+	all := slices.Concat(chnInit, chnLife, chnSocket, bldJoiner, bldMember, mshJoin, mshRoutes, msgSend, msgReceive, staJoin, staTrouble, staParts, staServer, wir, ext, sec, secMember, secSealing, secInviter, secLeaving, drvPeer)
 	slowFirst(all)
 	return all
 }

@@ -11,6 +11,7 @@ var pairingMutants = []mutant{
 	{name: "its driver claims everything", driver: "claims", cases: []string{"SEC-40/refused", "SEC-40/server", "SEC-42/early"}},
 	{name: "its user hears of the peer before the handshake", driver: "hasty", cases: []string{"SEC-42/early", "SEC-47/odd", "SEC-47/silence"}},
 	{name: "its user hears of no reason", driver: "tight-lipped", cases: []string{"SEC-44/forged", "SEC-45/cut", "SEC-47/no-secret"}},
+	{name: "its user hears the secret in errors", driver: "gossips", cases: []string{"SEC-48/apart", "SEC-44/forged"}},
 	{name: "its user hears of one reason", driver: "vague", cases: []string{"SEC-48/apart"}},
 	{name: "a handshake without a proof", spoil: each(func(_ bool, b []byte) []byte {
 		s, ok := stepOf(&frame{op: opText, payload: b})

@@ -28,15 +28,25 @@ type sealedStage struct {
 // has to be sealed, under counters that do not come twice (SEC-7, SEC-12, SEC-13), and the key is not in it (SEC-4).
 func onSealed(f func(*sealedStage)) func(*run) {
 	return onStage(func(s *stage) {
-		z := &sealedStage{stage: s, secret: random32(), plain: s.key, counts: make(map[uint32]map[uint64]bool)}
-		z.keys = deriveKeys(z.secret, z.plain)
-		s.key = z.keys.name()
+		z := sealing(s)
 		s.tap = z.watch
 		f(z)
-		z.mu.Lock()
-		defer z.mu.Unlock()
-		z.expect(z.wrong == "", "what the peer under test sends", "sealed messages and handshakes, each counter once", z.wrong)
+		z.nothingWrong()
 	})
+}
+
+// sealing has the group of a stage be a sealed one.
+func sealing(s *stage) *sealedStage {
+	z := &sealedStage{stage: s, secret: random32(), counts: make(map[uint32]map[uint64]bool)}
+	z.named(s.key)
+	return z
+}
+
+// nothingWrong expects that nothing was seen that must never come.
+func (z *sealedStage) nothingWrong() {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.expect(z.wrong == "", "what the peer under test sends", "sealed messages and handshakes, each counter once", z.wrong)
 }
 
 func random32() []byte {

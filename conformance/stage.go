@@ -15,15 +15,16 @@ import (
 // signaling server that the case plays.
 type stage struct {
 	*run
-	peer    *driver.Peer
-	l       *net.TCPListener
-	key     string
-	group   uint32 // of a bot, which may be in several; 0 for a member
-	door    *door  // the peer's connection to signaling
-	joining int    // the number of the join command
-	id      uint32
-	out     bool // the peer has left, as far as the case knows
-	lastSig uint32
+	peer     *driver.Peer
+	l        *net.TCPListener
+	key      string
+	group    uint32 // of a bot, which may be in several; 0 for a member
+	identity string // of a bot, in its text form; "" for none (SEC-6)
+	door     *door  // the peer's connection to signaling
+	joining  int    // the number of the join command
+	id       uint32
+	out      bool // the peer has left, as far as the case knows
+	lastSig  uint32
 }
 
 // onStage makes the function of a case.

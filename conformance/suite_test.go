@@ -17,7 +17,7 @@ var (
 	sigverURL       = flag.String("sigver", "", "`URL` of a signaling server to test instead of this implementation, ws://HOST:PORT")
 	peersoxURL      = flag.String("peersox", "", "`URL` of a PeerSox server to test instead of this implementation, http://HOST:PORT")
 	peerCommand     = flag.String("peer", "", "`command` that runs a driver of a member to test instead of this implementation")
-	botCommand      = flag.String("bot", "", "`command` that runs a driver of a bot to test instead of this implementation; or the URL of a bot that runs, ws://HOST:PORT")
+	botCommand      = flag.String("bot", "", "`command` that runs a driver of a bot to test instead of this implementation; or the URL of a bot that runs, ws://HOST:PORT, with # and its identity if it has one")
 	pairPeerCommand = flag.String("pairpeer", "", "`command` that runs a driver of a PeerSox client to test instead of this implementation")
 	peerCount       = flag.Int("peers", 16, "how many drivers run at a time, at most")
 

@@ -35,7 +35,7 @@ var (
 var (
 	ErrSilent      = mesh.ErrSilent      // nothing came from it for too long
 	ErrSlow        = mesh.ErrSlow        // it took nothing for Config.SlowTimeout
-	ErrUnreachable = mesh.ErrUnreachable // the last channel of this member closed, so that nobody can be reached
+	ErrUnreachable = mesh.ErrUnreachable // the last channel of this member closed, so that nobody can be reached, or, in a sealed group, that of one that had not said that it leaves (SEC-34)
 	ErrNoResponse  = mesh.ErrNoResponse  // it did not answer the request for a channel
 	ErrTimeout     = mesh.ErrTimeout     // no channel was there in time
 	ErrDenied      = mesh.ErrDenied      // it wants no channel, or believes to have one

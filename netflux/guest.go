@@ -14,6 +14,7 @@ type guest struct {
 	bot     *Bot
 	request *http.Request
 	conn    *ws.Conn // nil: not open yet; guarded by the bot's lock
+	opened  time.Time
 	room    *mesh.Anteroom
 }
 
@@ -41,6 +42,7 @@ func (v *guest) ended(error) {
 // use hears the invitation and enters the group, to which the WebSocket belongs then.
 func (v *guest) use(c *ws.Conn) {
 	b := v.bot
+	v.opened = time.Now()
 	b.mu.Lock()
 	v.conn = c
 	if b.closed {
@@ -63,9 +65,9 @@ func (v *guest) use(c *ws.Conn) {
 	}
 }
 
-// hear returns what the other end invites to. Nobody waits for it longer than for an initialisation (CHN-16).
+// hear returns what the other end invites to. What it takes of the time for the whole, the group has not any more (CHN-16).
 func (v *guest) hear(c *ws.Conn) (*mesh.Invitation, error) {
-	if err := c.SetReadDeadline(time.Now().Add(mesh.InitTimeout)); err != nil {
+	if err := c.SetReadDeadline(v.opened.Add(mesh.InitTimeout)); err != nil {
 		return nil, err
 	}
 	for {
@@ -107,12 +109,12 @@ func (v *guest) enter(inv *mesh.Invitation) (taker, error) {
 		return nil, err
 	}
 	return b.enter(place{key, secret}, Invitation{v.request, key, true, inv.From.String()}, func(g *Group) (*webSocket, error) {
-		return g.invitedSealed(inv, key)
+		return g.invitedSealed(inv, v.opened, key)
 	})
 }
 
-// invitedSealed is invited for a sealed group.
-func (g *Group) invitedSealed(inv *mesh.Invitation, key string) (*webSocket, error) {
+// invitedSealed is invited for a sealed group, by a WebSocket that was opened some time ago.
+func (g *Group) invitedSealed(inv *mesh.Invitation, opened time.Time, key string) (*webSocket, error) {
 	keys, err := g.cfg.keys(inv.Key)
 	if err != nil {
 		return nil, err
@@ -122,7 +124,7 @@ func (g *Group) invitedSealed(inv *mesh.Invitation, key string) (*webSocket, err
 	if g.shut {
 		return nil, errShut
 	}
-	id, outs, err := g.core.InvitedSealed(g.now(), inv, key, g.url)
+	id, outs, err := g.core.InvitedSealed(g.now(), inv, time.Since(opened), key, g.url)
 	if err == nil {
 		g.entering(key, keys.Room()) // SEC-4
 	}

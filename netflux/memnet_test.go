@@ -97,6 +97,11 @@ func (n *MemNet) CutConns(addr string) {
 	}
 }
 
+// Connect opens a connection to what listens at an address.
+func (n *MemNet) Connect(ctx context.Context, addr string) (net.Conn, error) {
+	return n.connect(ctx, addr)
+}
+
 func (n *MemNet) connect(ctx context.Context, addr string) (net.Conn, error) {
 	n.mu.Lock()
 	n.dials[addr] = append(n.dials[addr], time.Now())

@@ -384,6 +384,17 @@ func reason(err error) string {
 	return ""
 }
 
+// leaving is the name under which a driver tells why a member is gone (SEC-28, SEC-34).
+func leaving(err error) string {
+	switch why := reason(err); {
+	case err == nil:
+		return "left"
+	case why != "":
+		return why
+	}
+	return "lost"
+}
+
 // eventObject returns the line for an event, nil if it has none.
 func eventObject(e netflux.Event) object {
 	switch e := e.(type) {
@@ -395,7 +406,7 @@ func eventObject(e netflux.Event) object {
 	case netflux.MemberJoined:
 		return object{"event": "join", "member": e.ID}
 	case netflux.MemberLeft:
-		return object{"event": "leave", "member": e.ID}
+		return object{"event": "leave", "member": e.ID, "reason": leaving(e.Err)}
 	case netflux.StateChanged:
 		return object{"event": "state", "state": e.State.String()}
 	case netflux.SignalingChanged:

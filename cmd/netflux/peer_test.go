@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/meshpair/meshpair/internal/turntest"
+	"github.com/meshpair/meshpair/netflux"
 )
 
 // idle is the status of a peer that is in no group.
@@ -249,7 +250,21 @@ func TestPeerInputEnds(t *testing.T) {
 		t.Errorf("it ended with %q", rest)
 	}
 	peers[0].Event(object{"event": "message", "from": ids[1], "text": "last words"})
-	peers[0].Event(object{"event": "leave", "member": ids[1]})
+	peers[0].Event(object{"event": "leave", "member": ids[1], "reason": "left"})
+}
+
+// TestLeaving: a driver tells why a member is gone (SEC-28, SEC-34).
+func TestLeaving(t *testing.T) {
+	for want, err := range map[string]error{
+		"left": nil, "lost": netflux.ErrCutShort, "unsealed": netflux.ErrUnsealed, "identity": fmt.Errorf("x: %w", netflux.ErrIdentity),
+	} {
+		if o := eventObject(netflux.MemberLeft{ID: 1 << 31, Err: err}); o["reason"] != want || o["event"] != "leave" || o["member"] != uint32(1<<31) {
+			t.Errorf("%v: %v, not %s", err, o, want)
+		}
+	}
+	if o := eventObject(netflux.MemberLeft{Err: netflux.ErrSilent}); o["reason"] != "lost" {
+		t.Error(o)
+	}
 }
 
 // SIGTERM has the process leave the group and end with status 0.

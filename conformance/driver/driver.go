@@ -38,7 +38,7 @@ type Event struct {
 	Invite    string   `json:"invite"` // a bot's URL with its identity
 
 	Identities map[string]string `json:"identities"` // by member, of a sealed group
-	Reason     string            `json:"reason"`     // of refused
+	Reason     string            `json:"reason"`     // of refused, of leave, and of some errors
 
 	Unsupported bool `json:"unsupported"` // of an error (DRV-1)
 

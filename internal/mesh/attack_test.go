@@ -406,6 +406,29 @@ func TestCutShort(t *testing.T) {
 	}
 }
 
+// TestWithoutBye has the last channel of a member end in an orderly way, but without bye: whoever is on the way could have cut off what
+// was still to come, and in a sealed group the user hears of that, by the reason of the leaving (SEC-34).
+func TestWithoutBye(t *testing.T) {
+	for _, isSealed := range []bool{false, true} {
+		s := newSim(t, 27)
+		group := s.group
+		if isSealed {
+			group = s.sealedGroup
+		}
+		nodes := group(2, Config{})
+		a, b := nodes[0], nodes[1]
+		b.step(Closed{Link: b.core.members[a.core.ID()].ch.link})
+		if len(b.losses) != 1 {
+			t.Fatalf("sealed %v: %v", isSealed, b.losses)
+		}
+		outcome := attacks.Noticed
+		if b.losses[0] == nil {
+			outcome = attacks.Succeeds
+		}
+		attacks.Check(t, "proxy: closes the last channel", isSealed, outcome, b.losses[0])
+	}
+}
+
 // TestUnnumbered has a member with the secret send what keeps no contract: it is not taken (SEC-16).
 func TestUnnumbered(t *testing.T) {
 	s := newSim(t, 11)

@@ -148,7 +148,11 @@ func (c *Core) opened(in Opened) {
 			return
 		}
 	}
-	ch.timer = c.after(InitTimeout, func() { c.broken(ch, ErrTimeout) }) // CHN-16
+	left := InitTimeout
+	if ch.visit != nil {
+		left -= ch.visit.spent
+	}
+	ch.timer = c.after(max(left, 0), func() { c.broken(ch, ErrTimeout) }) // CHN-16
 }
 
 // letIn tells a peer that joins through this member what it needs (CHN-12).

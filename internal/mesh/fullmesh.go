@@ -193,6 +193,9 @@ func (c *Core) lose(m *member, err error) {
 	if err == nil {
 		err = m.cutShort
 	}
+	if err == nil && c.seal != nil && !m.bye && c.state != StateLeaving { // SEC-34: whoever is on the way can close a WebSocket, too
+		err = ErrUnreachable
+	}
 	c.forget(m, err)
 	if c.state == StateLeaving {
 		return

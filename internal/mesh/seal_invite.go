@@ -15,6 +15,7 @@ import (
 // an [Anteroom].
 type visit struct {
 	peer       sealed.Public      // who has to be at the other end
+	spent      time.Duration      // of the time for it, before the channel was given to this core
 	invitation *sealed.Invitation // the inviter's; nil: not begun, or over
 	handshake  *sealed.Handshake  // of the session; nil: the same
 	index      uint32
@@ -209,8 +210,9 @@ func (a *Anteroom) Close() {
 	}
 }
 
-// InvitedSealed is [Core.Invited] for the sealed group that an [Anteroom] has told of; key is what users call its key.
-func (c *Core) InvitedSealed(now time.Duration, inv *Invitation, key, listen string) (Link, []Output, error) {
+// InvitedSealed is [Core.Invited] for the sealed group that an [Anteroom] has told of; spent is how long the WebSocket has been
+// open, as the time for the whole invitation runs from there (CHN-16), and key is what users call the group's key.
+func (c *Core) InvitedSealed(now time.Duration, inv *Invitation, spent time.Duration, key, listen string) (Link, []Output, error) {
 	c.begin(now)
 	switch {
 	case c.state != StateLeft:
@@ -221,6 +223,6 @@ func (c *Core) InvitedSealed(now time.Duration, inv *Invitation, key, listen str
 	c.enter(key, listen)
 	c.seal = newSeal(sealed.Derive(inv.Secret, inv.Key))
 	ch := c.enterInvited()
-	ch.visit = &visit{peer: inv.From}
+	ch.visit = &visit{peer: inv.From, spent: spent}
 	return ch.link, c.outputs, nil
 }

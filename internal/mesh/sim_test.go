@@ -569,7 +569,7 @@ func (s *sim) invites(l *simLink, b []byte) {
 	var link Link
 	var outs []Output
 	if err == nil {
-		link, outs, err = l.node.core.InvitedSealed(s.now, inv, inv.Key, l.node.url)
+		link, outs, err = l.node.core.InvitedSealed(s.now, inv, 0, inv.Key, l.node.url)
 	}
 	if err != nil {
 		l.closed = true
