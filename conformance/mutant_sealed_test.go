@@ -104,6 +104,7 @@ var told = map[string]func(c map[string]any){
 			c["code"] = strings.Split(strings.Replace(s, "#", "-", 1), "-")[0]
 		}
 	},
+	"unaware": func(c map[string]any) { delete(c, "seal") },
 	"forgets": func(c map[string]any) {
 		if c["cmd"] == "store" {
 			delete(c, "secret")
@@ -168,6 +169,7 @@ var retold = map[string]func(line []byte) []byte{
 		}
 		return line
 	},
+	"mute":     func(line []byte) []byte { return regexp.MustCompile(`,"reason":"[a-z]*"`).ReplaceAll(line, nil) },
 	"nameless": func(line []byte) []byte { return regexp.MustCompile(`"invite":"[^"]*",?`).ReplaceAll(line, nil) },
 	"alias": func(line []byte) []byte {
 		return regexp.MustCompile(`#mpid1[a-z0-9]{58}`).ReplaceAll(line, []byte("#"+bech32m("mpid", somebody)))
@@ -184,6 +186,8 @@ func TestModestDrivers(t *testing.T) {
 	}{
 		{"peer", "reasonless", []string{"SEC-28/unsealed", "SEC-34/missing"}},
 		{"bot", "nameless", []string{"SEC-20/invited", "SEC-22/joiner", "SEC-53/list"}},
+		{"pairpeer", "unaware", []string{"SEC-40/told", "SEC-42/initiator", "SEC-42/joiner", "SEC-47/no-secret", "SEC-49/kept"}},
+		{"pairpeer", "mute", []string{"SEC-48/apart"}},
 	} {
 		target := targets[c.flag](t, mutant{driver: c.mode})
 		for _, id := range c.cases {

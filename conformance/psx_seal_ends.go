@@ -87,6 +87,9 @@ var secEnds = []*Case{
 		_, err := z.driver.Send(driver.Command{"cmd": "joinPairing", "code": testPair.Code + "-" + z.text()[:30]})
 		z.try(err)
 		e := z.event("error", deadline())
+		if e.Reason == "" {
+			panic(unsupported("its driver tells no reasons"))
+		}
 		seen := map[string]string{e.Message: "text"}
 		z.expect(e.Reason == "text", "the error after a part of a secret", "the reason text", fmt.Sprintf("%+v", e))
 		tells := func(when, reason string, e driver.Event) {
