@@ -44,9 +44,6 @@ var untestable = map[string]string{
 	"SIG-53": "what a server holds is not seen",
 }
 
-// pending are the requirements that a case can judge and none does yet, and what it takes.
-var pending = map[string]string{}
-
 // requirements returns the ids of SPEC.md in its order.
 func requirements(t *testing.T) []string {
 	t.Helper()
@@ -83,12 +80,6 @@ func TestEveryRequirementHasACase(t *testing.T) {
 	byID, all := checkers(), requirements(t)
 	for _, id := range all {
 		reason, none := untestable[id]
-		if later, ok := pending[id]; ok {
-			if none {
-				t.Errorf("%s is said to be untestable and to be pending", id)
-			}
-			reason, none = later, true
-		}
 		switch {
 		case len(byID[id]) == 0 && !none:
 			t.Errorf("%s has no case, and no reason why it has none", id)
@@ -98,7 +89,7 @@ func TestEveryRequirementHasACase(t *testing.T) {
 			t.Errorf("%s is said to have no case, but not why", id)
 		}
 	}
-	for _, id := range slices.Concat(slices.Collect(maps.Keys(byID)), slices.Collect(maps.Keys(untestable)), slices.Collect(maps.Keys(pending))) {
+	for _, id := range slices.Concat(slices.Collect(maps.Keys(byID)), slices.Collect(maps.Keys(untestable))) {
 		if !slices.Contains(all, id) {
 			t.Errorf("%s has a case, or is said to be untestable, but SPEC.md does not have it", id)
 		}
@@ -151,9 +142,6 @@ func coveragePage(t *testing.T) string {
 		text := strings.Join(byID[id], ", ")
 		if reason, none := untestable[id]; none {
 			text = "untestable: " + reason
-		}
-		if takes, later := pending[id]; later {
-			text = "no case yet: it takes " + takes
 		}
 		fmt.Fprintf(&b, "| %s | %s |\n", id, cell(text))
 	}
