@@ -51,7 +51,7 @@ var mutants = []mutant{
 	{"EXT-10 no bye", "delivery.go", "\t\tm.bye = true\n", ""},
 	{"EXT-10 a guess is kept", "strand.go", "m.adjacent = append(m.adjacent[1:], m.adjacent[0])", "m.adjacent = append(m.adjacent[:0:0], m.adjacent...)"},
 	{"EXT-10 a guess is told to nobody", "strand.go", "\tc.shout(m)\n\tif c.notice", "\tif c.notice"},
-	{"MSH-20 who is gone is kept", "fullmesh.go", "\tc.order = remove(c.order, m)\n", "\tif err == ErrUnreachable {\n\t\tc.order = remove(c.order, m)\n\t}\n"},
+	{"MSH-20 who is gone is kept", "fullmesh.go", "\tc.order = remove(c.order, m)\n", "\tif err == ErrUnreachable || c.state == StateLeaving || c.state == StateLeft {\n\t\tc.order = remove(c.order, m)\n\t}\n"},
 	{"MSG-14 delivery after a leave", "fullmesh.go", "delete(c.members, m.id)\n", ""},
 	{"MSG-6 the last comes first", "send.go", "m.queue = append(m.queue, item{msg: s.msg})", "m.queue = append(m.queue[:m.at:m.at], append([]item{{msg: s.msg}}, m.queue[m.at:]...)...)"},
 	{"MSH-19 nothing is forwarded", "channel.go", "\t\tc.forward(ch, &m)\n", ""},
