@@ -39,6 +39,7 @@ var secMember = []*Case{
 				"a wrong checksum":         good[:len(good)-1] + other,
 				"mixed letters":            "MPSECRET" + good[len("mpsecret"):],
 				"last bits that are not 0": bech32mDigits("mpsecret", append(bytes.Repeat([]byte{31}, 51), 17)),
+				"a sign of Kelvin for a K": "MPSECRET1YQSJYGEYY5NZW2PF9G4JCTFW9UCRZV3NXS6NVDEC8YAR\u212a0PA8CCXDD0P", // as long in UTF-8 as a secret
 				"a key in words":           "correct horse battery staple",
 			} {
 				e, err := z.peer.Do(timeout, driver.Command{"cmd": "join", "signaling": z.url(), "key": z.plain, "secret": text, "loopback": true})
